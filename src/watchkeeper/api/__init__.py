@@ -1,0 +1,1 @@
+"""Compatible HTTP APIs: Prometheus, Alertmanager, Loki, management; one function a route."""

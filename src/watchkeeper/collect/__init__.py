@@ -1,0 +1,1 @@
+"""Get it: scrape, receive, tail; every source becomes rows or entries."""

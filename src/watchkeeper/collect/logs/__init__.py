@@ -1,0 +1,1 @@
+"""Tail files and turn lines into entries."""

@@ -1,0 +1,1 @@
+"""Metrics about what cannot tell its own: hosts, containers, databases; one source each."""

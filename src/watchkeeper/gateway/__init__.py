@@ -1,0 +1,1 @@
+"""One safe API over all of it for agents."""

@@ -1,0 +1,105 @@
+"""What the stages promise each other. Wiring joins the parts; nothing else knows who stands behind a door."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from watchkeeper.model.alert import Alert
+from watchkeeper.model.frame import Appended, FrameSlice, Layout, MetricMetadata, Row
+from watchkeeper.model.labels import Labels, LabelTable, Symbols
+from watchkeeper.model.matchers import Matcher
+
+Matchers = Sequence[Matcher]
+
+
+class MetricReader(Protocol):
+    """Reads samples: the embedded store, or any engine that answers in its place. Safe from any thread."""
+
+    @property
+    def symbols(self) -> Symbols:
+        """What the codes of every label table mean."""
+        ...
+
+    def select(self, matchers: Matchers, start_ms: int, end_ms: int) -> list[FrameSlice]:
+        """Give all samples with start_ms <= time <= end_ms of the series that match.
+
+        No two series of the answer have equal labels. Series without a sample in the range are left out.
+        """
+        ...
+
+    def series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> LabelTable:
+        """Give the labels of the series that match any selector and have samples in the range, each once."""
+        ...
+
+    def label_names(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
+        """Give the label names of those series, sorted; of all series when there is no selector."""
+        ...
+
+    def label_values(self, name: str, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
+        """Give one label's values among those series, sorted."""
+        ...
+
+    def metadata(self) -> Mapping[str, Sequence[MetricMetadata]]:
+        """Give what expositions said about each metric family."""
+        ...
+
+
+class MetricWriter(Protocol):
+    """Takes samples. Called from the event loop's thread alone."""
+
+    def layout(self, source: str, series: Sequence[Labels]) -> Layout:
+        """Register the list of series that a source's values will stand for; asking twice gives an equal layout.
+
+        raises  OverLimit when the series would exceed a limit of the store; the source's other layouts stay good
+        """
+        ...
+
+    def append(self, rows: Sequence[Row]) -> Appended:
+        """Store rows, all of them as one record of the log. They are visible at once, and durable after `commit`.
+
+        raises  Refused when the log cannot be written (disk full, failing): nothing is stored then
+        """
+        ...
+
+    async def commit(self) -> None:
+        """Return when everything appended so far is on the disk; all who wait share one fdatasync.
+
+        raises  Refused when the disk would not take it
+        """
+        ...
+
+    def describe(self, families: Mapping[str, MetricMetadata]) -> None:
+        """Keep what an exposition said about its metric families."""
+        ...
+
+
+class MetricStore(MetricReader, MetricWriter, Protocol):
+    """Both sides of the metrics store."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSample:
+    """One element of an instant vector: what a rule works on."""
+
+    labels: dict[str, str]
+    value: float
+
+
+# Evaluates a PromQL expression at a moment (Unix ms) and gives the vector; a scalar is one element without labels.
+# Raises BadQuery or OverLimit. Called from a worker thread.
+Ask = Callable[[str, int], list[AlertSample]]
+
+# Hands the alerts of a rule group to notify (or to external Alertmanagers).
+SendAlerts = Callable[[Sequence[Alert]], Awaitable[None]]
+
+
+class Part(Protocol):
+    """A stage that lives for a while: started in wiring's order, stopped in reverse."""
+
+    async def start(self) -> None:
+        """Begin work; returns when ready."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is under way and let go of everything; never raises."""
+        ...

@@ -1,0 +1,1 @@
+"""Tell people: route, group, inhibit, silence, deliver."""

@@ -1,0 +1,1 @@
+"""Ask it: PromQL over frames, LogQL over lines."""

@@ -1,0 +1,1 @@
+"""LogQL: parse, evaluate over whole blocks of lines."""

@@ -1,0 +1,1 @@
+"""Evaluate it: recording and alerting rules in groups."""

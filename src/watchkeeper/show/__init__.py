@@ -1,0 +1,1 @@
+"""Dashboards in Grafana's JSON, and the built web UI."""

@@ -1,0 +1,1 @@
+"""Log lines: blocks of lines; the door is db.LogDb."""

@@ -1,0 +1,1 @@
+"""Samples: frames in memory and in the log; the door is db.MetricDb."""

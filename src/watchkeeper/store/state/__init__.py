@@ -1,0 +1,1 @@
+"""State: users, sessions, keys, dashboards, silences, notification log, inbox, audit; SQLite or PostgreSQL."""

@@ -1,0 +1,170 @@
+"""The tables of the state store. A change here comes with a migration in versions/ (a test compares the two)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what it calls INTEGER
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("login", String(190), nullable=False, unique=True),
+    Column("name", String(190), nullable=False, default=""),
+    Column("email", String(190), nullable=False, default=""),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", String(255), nullable=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("password_changed_ms", BigInteger, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),  # SHA-256 of a 256-bit random token
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("address", String(64), nullable=False, default=""),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", String(190), nullable=False, unique=True),
+    Column("token_hash", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of a 256-bit random token
+    Column("hint", String(16), nullable=False),  # the first characters, to tell keys apart
+    Column("scopes", String(255), nullable=False),  # comma-separated
+    Column("created_ms", BigInteger, nullable=False),
+    Column("created_by", String(190), nullable=False),
+    Column("expires_ms", BigInteger, nullable=True),
+    Column("used_ms", BigInteger, nullable=True),
+    Column("revoked_ms", BigInteger, nullable=True),
+)
+
+folders = Table(
+    "folders",
+    metadata,
+    Column("uid", String(40), primary_key=True),
+    Column("title", String(190), nullable=False),
+)
+
+dashboards = Table(
+    "dashboards",
+    metadata,
+    Column("uid", String(40), primary_key=True),
+    Column("folder_uid", ForeignKey("folders.uid"), nullable=True, index=True),
+    Column("title", String(190), nullable=False),
+    Column("tags", Text, nullable=False, default="[]"),  # JSON list
+    Column("body", Text, nullable=False),  # Grafana's dashboard JSON, unknown fields kept
+    Column("version", Integer, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("updated_by", String(190), nullable=False),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("matchers", Text, nullable=False),  # JSON list of {name, value, isRegex, isEqual}
+    Column("starts_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("created_by", String(190), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("annotations", Text, nullable=False, default="{}"),  # JSON mapping
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("fingerprint", String(16), primary_key=True),
+    Column("labels", Text, nullable=False),  # JSON mapping
+    Column("annotations", Text, nullable=False),
+    Column("starts_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("generator_url", Text, nullable=False),
+)
+
+notification_log = Table(
+    "notification_log",
+    metadata,
+    Column("group_key", Text, primary_key=True),
+    Column("receiver", String(190), primary_key=True),
+    Column("integration", String(40), primary_key=True),
+    Column("position", Integer, primary_key=True),  # of the integration within its receiver
+    Column("sent_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("firing", Text, nullable=False),  # JSON list of alert fingerprints
+    Column("resolved", Text, nullable=False),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("received_ms", BigInteger, nullable=False, index=True),
+    Column("receiver", String(190), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("message", Text, nullable=False),  # the webhook payload, version 4
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("time_ms", BigInteger, nullable=False, index=True),
+    Column("who", String(190), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("route", String(255), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("detail", Text, nullable=False, default="{}"),  # JSON mapping
+    Column("chain", LargeBinary(32), nullable=False),  # SHA-256 over the entry and the chain of the one before
+)
+
+flags = Table(
+    "flags",
+    metadata,
+    Column("name", String(190), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+__all__ = [
+    "alerts",
+    "audit",
+    "dashboards",
+    "flags",
+    "folders",
+    "inbox",
+    "keys",
+    "metadata",
+    "notification_log",
+    "sessions",
+    "silences",
+    "users",
+]
