@@ -7,6 +7,7 @@ from typing import Protocol
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.frame import Appended, FrameSlice, Layout, MetricMetadata, Row
 from watchkeeper.model.labels import Labels, LabelTable, Symbols
+from watchkeeper.model.logs import Entries, LineBlock, LogsAppended, LogVolume
 from watchkeeper.model.matchers import Matcher
 
 Matchers = Sequence[Matcher]
@@ -75,6 +76,52 @@ class MetricWriter(Protocol):
 
 class MetricStore(MetricReader, MetricWriter, Protocol):
     """Both sides of the metrics store."""
+
+
+class LogReader(Protocol):
+    """Reads lines: the embedded store, or any engine that answers in its place. Safe from any thread."""
+
+    def select(self, matchers: Matchers, start_ns: int, end_ns: int) -> list[LineBlock]:
+        """Give the blocks of the streams that match that may hold lines with start_ns <= time <= end_ns.
+
+        Blocks of one stream may overlap in time. None is read before its columns are asked for.
+        """
+        ...
+
+    def streams(self, selectors: Sequence[Matchers], start_ns: int, end_ns: int) -> list[Labels]:
+        """Give the streams that match any selector (all when there is none) and may have lines in the range."""
+        ...
+
+    def volume(self, matchers: Matchers, start_ns: int, end_ns: int) -> LogVolume:
+        """Say how much a selection covers, by what is known without reading blocks."""
+        ...
+
+
+class LogWriter(Protocol):
+    """Takes lines. Called from the event loop's thread alone."""
+
+    def append(self, entries: Sequence[Entries], positions: Mapping[str, bytes] | None = None) -> LogsAppended:
+        """Store lines, all of them as one record of the log. They are visible at once, and durable after `commit`.
+
+        positions  how far a reader of files has come, by path, kept in the same record; empty bytes forget a path
+        raises     Refused when the log cannot be written: nothing is stored then
+        """
+        ...
+
+    async def commit(self) -> None:
+        """Return when everything appended so far is on the disk.
+
+        raises  Refused when the disk would not take it
+        """
+        ...
+
+    def positions(self) -> Mapping[str, bytes]:
+        """Give the positions that were last kept."""
+        ...
+
+
+class LogStore(LogReader, LogWriter, Protocol):
+    """Both sides of the log store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Pattern(Protocol):
     groups: int
     groupindex: dict[str, int]
 
-    def search(self, text: str | bytes) -> Match | None: ...
+    def search(self, text: str | bytes, pos: int | None = None, endpos: int | None = None) -> Match | None: ...
     def fullmatch(self, text: str | bytes) -> Match | None: ...
     def finditer(self, text: str | bytes) -> list[Match]: ...
     def sub(self, repl: str, text: str) -> str: ...
@@ -42,6 +42,28 @@ def compile_pattern(pattern: str) -> Pattern:
     if len(pattern) > _LENGTH_MAX:
         raise BadInput(f"cannot compile regular expression: got {len(pattern)} characters, want at most {_LENGTH_MAX}")
     return _compiled(pattern)
+
+
+def compile_sweep(pattern: str) -> Pattern:
+    """Compile a user's regular expression to run over many newline-joined lines at once.
+
+    `^` and `$` stand at line borders and nothing in it matches a newline, so each match lies within one line. That
+    is what the same expression finds line by line, where no line holds a newline and the expression does not say
+    `\\A`, `\\z` or switch its own flags.
+
+    raises  BadInput with RE2's reason
+    """
+    compile_pattern(pattern)  # its errors speak of the user's own text
+    return _compiled_sweep(pattern)
+
+
+@lru_cache(maxsize=512)
+def _compiled_sweep(pattern: str) -> Pattern:
+    options = re2.Options()
+    options.max_mem = _MEMORY_BYTES_MAX
+    options.log_errors = False
+    options.never_nl = True
+    return cast("Pattern", re2.compile(f"(?m:{pattern})", options))
 
 
 @lru_cache(maxsize=4096)
