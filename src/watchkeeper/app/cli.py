@@ -1,0 +1,78 @@
+"""The `watchkeeper` command. Commands are imported when called, so that each starts fast."""
+
+import importlib
+import sys
+
+import click
+
+import watchkeeper
+from watchkeeper.model.errors import WatchkeeperError
+
+# command → module in watchkeeper.app.commands that has a click command of that name
+_COMMANDS = {
+    "up": "serve",
+    "check": "files",
+    "test": "files",
+    "query": "ask",
+    "targets": "ask",
+    "alerts": "ask",
+    "logs": "ask",
+    "silence": "ask",
+    "users": "access",
+    "keys": "access",
+}
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+_EPILOG = """\b
+Examples:
+  watchkeeper up                               watch this host and itself
+  watchkeeper check ./monitoring               say what is wrong in the files there
+  watchkeeper up --config ./monitoring         run with them
+  watchkeeper query 'rate(node_cpu_seconds_total[5m])'
+  watchkeeper logs '{job="app"} |= "error"' --since 1h
+
+Tab completion for bash (zsh, fish alike):
+  eval "$(_WATCHKEEPER_COMPLETE=bash_source watchkeeper)"
+
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
+"""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"watchkeeper.app.commands.{_COMMANDS[cmd_name]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(watchkeeper.__version__, prog_name="watchkeeper")
+def cli() -> None:
+    """A team's whole monitoring stack as one program: metrics, logs, rules, alerts, dashboards."""
+
+
+def main() -> None:
+    """Run the command; errors that happen to right programs are one line on standard error."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except WatchkeeperError as error:
+        click.echo(f"watchkeeper: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+    except BrokenPipeError:  # `watchkeeper query … | head` is done when head is
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)

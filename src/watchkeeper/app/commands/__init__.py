@@ -1,0 +1,1 @@
+"""The command line, a module for each kind of work; loaded when called."""
