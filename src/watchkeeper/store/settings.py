@@ -1,0 +1,42 @@
+"""What can be set about the stores, said once."""
+
+from typing import Literal
+
+from watchkeeper.model.document import Settings, setting
+
+
+class WalSettings(Settings):
+    """A write-ahead log."""
+
+    durability: Literal["fsync", "os"] = setting(
+        "fsync", "fsync: acknowledged means on the disk; os: acknowledged means handed to the operating system."
+    )
+    segment_bytes: int = setting(64 << 20, "Size of a segment of the log, reserved ahead.", unit="bytes", ge=1 << 12)
+    segment_age_ms: int = setting(
+        7_200_000, "A segment older than this is closed and a new one begun.", unit="ms", ge=1
+    )
+    record_bytes_max: int = setting(64 << 20, "A larger record is refused.", unit="bytes", ge=1 << 12)
+    sync_interval_ms: int = setting(500, "What nobody waits for is synced this often.", unit="ms", ge=1)
+    unsynced_bytes_max: int = setting(
+        128 << 20, "While more than this waits for a slow disk, writes are refused.", unit="bytes", ge=1 << 12
+    )
+
+
+class MetricSettings(Settings):
+    """The metrics store."""
+
+    retention_ms: int = setting(15 * 86_400_000, "Samples older than this are dropped.", unit="ms", ge=60_000)
+    memory_bytes_max: int = setting(
+        4 << 30,
+        "While compressed samples in memory take more than this, the oldest are dropped.",
+        unit="bytes",
+        ge=1 << 20,
+    )
+    series_max: int = setting(2_000_000, "Series in the store; more are refused.", unit="series", ge=1)
+    series_max_per_source: int = setting(200_000, "Series of one source; more are refused.", unit="series", ge=1)
+    out_of_order_window_ms: int = setting(
+        0, "A sample this much older than its series' newest is still taken.", unit="ms", ge=0
+    )
+    future_ms_max: int = setting(600_000, "A sample further ahead of the clock than this is refused.", unit="ms", ge=0)
+    families_max: int = setting(50_000, "Metric families whose help and type are kept.", unit="families", ge=1)
+    wal: WalSettings = setting(WalSettings, "The write-ahead log of the samples.")
