@@ -1,0 +1,30 @@
+"""Go's text/template, interpreted: the language of annotations and notifications. Knows no metric and no alert.
+
+lexer      text → tokens
+nodes      the tree, and how each node is written back
+parser     tokens → tree, with Go's error texts
+values     what Go calls a value's type, whether it is true, how it is printed; Record, StringMap, SafeText
+floats     floating point numbers as Go's strconv writes them
+printf     Go's fmt.Sprintf, with its %!verb(type=value) complaints
+builtins   and, eq, index, printf, html …
+execution  the tree walked over data, within limits on steps, depth and bytes
+template   Template: parse and execute, the door
+"""
+
+from watchkeeper.model.gotemplate.builtins import Function
+from watchkeeper.model.gotemplate.floats import format_float
+from watchkeeper.model.gotemplate.printf import sprint, sprintf
+from watchkeeper.model.gotemplate.template import Template
+from watchkeeper.model.gotemplate.values import Record, SafeText, StringMap, is_true
+
+__all__ = [
+    "Function",
+    "Record",
+    "SafeText",
+    "StringMap",
+    "Template",
+    "format_float",
+    "is_true",
+    "sprint",
+    "sprintf",
+]
