@@ -130,14 +130,14 @@ def _value(node: Any, path: Path, lines: dict[Path, int], name: str) -> Any:
         raise BadConfig(name, node.start_mark.line + 1, "", "over a million values", "fewer (aliases multiply them)")
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.ScalarNode):
-        return None if node.style is None and node.value in _NULLS else node.value
+        return None if not node.style and node.value in _NULLS else node.value
     if isinstance(node, yaml.SequenceNode):
         return [_value(child, (*path, at), lines, name) for at, child in enumerate(node.value)]
     content: dict[str, Any] = {}
     for key, child in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise BadConfig(name, key.start_mark.line + 1, _dotted(path), "a key that is no text", "text")
-        if key.value == "<<" and key.style is None:
+        if key.value == "<<" and not key.style:
             for merged in child.value if isinstance(child, yaml.SequenceNode) else [child]:
                 content = {**_value(merged, path, dict(lines), name), **content}
             continue
