@@ -424,8 +424,15 @@ class Wal:
 
     def drop_before(self, time_ms: int) -> int:
         """Remove the oldest segments while all in them is older than a moment; gives how many went."""
+        return self._drop(lambda segment: segment.newest_ms < time_ms)
+
+    def drop_below(self, number: int) -> int:
+        """Remove the segments before one, for an owner that keeps what is in them elsewhere; gives how many went."""
+        return self._drop(lambda segment: segment.name.number < number)
+
+    def _drop(self, old: Callable[[_Segment], bool]) -> int:
         dropped = 0
-        while self._kept and self._kept[0].newest_ms < time_ms and self._kept[0] not in self._retired:
+        while self._kept and self._kept[0].fd < 0 and old(self._kept[0]):
             try:
                 self._files.unlink(f"{self._directory}/{self._kept[0].name}")
             except OSError as error:

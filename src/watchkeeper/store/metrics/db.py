@@ -1,0 +1,394 @@
+"""The door of the metrics store: frames in memory, every append in the write-ahead log first.
+
+append: check rows against their series ─► one record of the log ─► frames ─► visible
+start:  lock the directory ─► replay the log into frames ─► ready
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import structlog
+
+from watchkeeper.model.clock import Clock
+from watchkeeper.model.doors import Matchers
+from watchkeeper.model.errors import Damaged, OverLimit, Refused
+from watchkeeper.model.frame import Appended, Floats, FrameSlice, MetricMetadata, Refusal, Row
+from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
+from watchkeeper.model.metrics import counter, gauge
+from watchkeeper.store.files import Files
+from watchkeeper.store.metrics import select
+from watchkeeper.store.metrics.columns import code_labels
+from watchkeeper.store.metrics.frame import Frame, FrameLayout, FrameView, Verdict
+from watchkeeper.store.metrics.record import (
+    METADATA,
+    ROWS,
+    LoggedRow,
+    declare,
+    decode_metadata,
+    decode_rows,
+    encode_metadata,
+    encode_rows,
+)
+from watchkeeper.store.metrics.strip import CHUNK_ROWS
+from watchkeeper.store.settings import MetricSettings
+from watchkeeper.store.wal import Wal
+
+log = structlog.get_logger(__name__)
+
+_DIRECTORY = "metrics"
+_EXAMPLES_MAX = 10
+_UPKEEP_S = 30.0
+_QUIET_MS = 45 * 60_000
+
+SERIES = gauge("prometheus_tsdb_head_series", "Series in the head.")
+APPENDED = counter("prometheus_tsdb_head_samples_appended", "Samples appended.")
+OUT_OF_ORDER = counter("prometheus_tsdb_out_of_order_samples", "Samples refused as out of order.")
+REFUSED = counter("watchkeeper_samples_refused", "Samples refused, by reason.", ("reason",))
+DUPLICATES = counter("watchkeeper_samples_duplicate", "Samples ignored because they were stored already.")
+SEALED_BYTES = gauge("watchkeeper_metrics_sealed_bytes", "Compressed samples in memory.")
+OPEN_BYTES = gauge("watchkeeper_metrics_open_bytes", "Rows in memory that are not compressed yet.")
+UNREADABLE = counter("watchkeeper_metrics_unreadable_records", "Good records of the log that mean nothing to us.")
+
+
+@dataclass(slots=True)
+class _Declared:
+    """A layout in the current segment of the log."""
+
+    number: int
+    base: Floats
+    uses: int = 0
+
+
+class MetricDb:
+    """The embedded metrics store: model.doors.MetricStore, and a Part.
+
+    files     the data directory; everything of ours lies in metrics/
+    symbols   what the codes of all label tables mean
+    """
+
+    def __init__(self, files: Files, settings: MetricSettings, clock: Clock) -> None:
+        self._files, self._settings, self._clock = files, settings, clock
+        self._symbols = Symbols()
+        self._frames: dict[str, Frame] = {}
+        self._by_name: dict[int, list[Frame]] = {}  # code of a metric name → frames that have it
+        self._named: dict[str, int] = {}  # source → columns of it that are in _by_name
+        self._metadata: dict[str, list[MetricMetadata]] = {}
+        self._wal = Wal(files, f"{_DIRECTORY}/wal", settings.wal, clock)
+        self._wal.listeners.append(self._segment_began)
+        self._declared: dict[int, _Declared] = {}
+        self._boot, self._declarations = secrets.randbits(31), 0
+        self._series = self._samples = 0
+        self._metadata_due = False
+        self._ready = False
+        self._lock: int | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+
+    @property
+    def symbols(self) -> Symbols:
+        return self._symbols
+
+    @property
+    def ready(self) -> bool:
+        """Whether the log has been read and samples are taken."""
+        return self._ready
+
+    # -- life
+
+    async def start(self) -> None:
+        """Lock the directory and read the log; returns when samples can be taken.
+
+        raises  Refused when another process has the directory; Damaged when its format is newer than this program
+        """
+        self._files.makedirs(_DIRECTORY)
+        self._lock = self._files.lock(f"{_DIRECTORY}/lock")
+        began = self._clock.monotonic_s()
+        await asyncio.to_thread(self._replay)
+        self._ready = True
+        self._upkeep = asyncio.create_task(self._keep_up(), name="metrics-upkeep")
+        took = round(self._clock.monotonic_s() - began, 3)
+        log.info("metrics_opened", series=self._series, samples=self._samples, seconds=took, damaged=self._wal.damaged)
+
+    async def stop(self) -> None:
+        """Sync the log and let go of the directory."""
+        self._ready = False
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._upkeep
+        await self._wal.close()
+        if self._lock is not None:
+            self._files.close(self._lock)
+            self._lock = None
+
+    def stats(self) -> dict[str, int]:
+        """Give series, samples, bytes on disk and in memory, and the times of the oldest and newest sample."""
+        frames = list(self._frames.values())
+        sealed, opened = sum(one.sealed_bytes for one in frames), sum(one.open_bytes for one in frames)
+        return {
+            "series": self._series,
+            "live_series": sum(one.live() for one in frames),
+            "samples": self._samples,
+            "bytes": self._wal.size_bytes,
+            "memory_bytes": sealed + opened,
+            "wal_segment": self._wal.segment,
+            "damaged_records": self._wal.damaged,
+            "newest_ms": max((one.latest_ms for one in frames if one.width), default=0),
+        }
+
+    # -- writing
+
+    def layout(self, source: str, series: Sequence[Labels]) -> FrameLayout:
+        """Register series; see MetricWriter.layout."""
+        frame = self._frames.get(source)
+        if frame is None:
+            frame = Frame(source, self._symbols, self._first_rows(source))
+        self._check_limits(frame, series)
+        table = code_labels(series, self._symbols)
+        columns, fresh = frame.index.find(table)
+        if len(fresh):
+            frame.widen(table.take(fresh))
+            self._series += len(fresh)
+            SERIES.set(self._series)
+        self._attach(frame)
+        return frame.layout(columns)
+
+    def append(self, rows: Sequence[Row]) -> Appended:
+        """Store rows; see MetricWriter.append."""
+        if not self._ready:
+            raise Refused("cannot append samples: got a store that is starting or stopped, want it ready", 5)
+        limit_ms = self._clock.now_ms() + self._settings.future_ms_max
+        verdicts = [self._check(row, limit_ms) for row in rows]
+        logged = [verdict for verdict in verdicts if not verdict.empty]
+        if logged:
+            try:
+                self._log(logged)
+            except (Refused, OverLimit):
+                for verdict in reversed(verdicts):
+                    verdict.layout.frame.undo(verdict)
+                raise
+            self._take(logged)
+        return self._sum_up(verdicts)
+
+    async def commit(self) -> None:
+        """Return when all appended samples are on the disk; see MetricWriter.commit."""
+        await self._wal.commit()
+
+    def describe(self, families: Mapping[str, MetricMetadata]) -> None:
+        """Keep what an exposition said about its families; see MetricWriter.describe."""
+        fresh: dict[str, list[MetricMetadata]] = {}
+        for name, said in families.items():
+            known = self._metadata.get(name)
+            if known is not None and said in known:
+                continue
+            if known is None and len(self._metadata) >= self._settings.families_max:
+                continue
+            fresh[name] = self._metadata[name] = [said, *(known or ())][:8]
+        if fresh and self._ready:
+            try:
+                self._wal.append(METADATA, encode_metadata(fresh))
+            except (Refused, OverLimit) as error:
+                log.warning("metadata_not_logged", families=len(fresh), error=str(error))
+
+    def _check_limits(self, frame: Frame, series: Sequence[Labels]) -> None:
+        settings = self._settings
+        if frame.width + len(series) <= settings.series_max_per_source and (
+            self._series + len(series) <= settings.series_max
+        ):
+            return
+        codes = self._symbols.overlay()  # so that what is refused leaves no strings behind
+        fresh = len(frame.index.find(code_labels(series, codes))[1])
+        if frame.width + fresh > settings.series_max_per_source:
+            raise OverLimit("series_max_per_source", frame.width + fresh, settings.series_max_per_source)
+        if self._series + fresh > settings.series_max:
+            raise OverLimit("series_max", self._series + fresh, settings.series_max)
+
+    def _attach(self, frame: Frame) -> None:
+        """Make a frame, and its new columns, known to readers."""
+        self._frames.setdefault(frame.source, frame)
+        done = self._named.get(frame.source, 0)
+        if done < frame.width:
+            before = set(select.name_codes(frame.index.table.take(np.arange(done))).tolist())
+            for code in (
+                set(select.name_codes(frame.index.table).tolist()) - before
+                if done
+                else select.name_codes(frame.index.table).tolist()
+            ):
+                self._by_name.setdefault(code, []).append(frame)
+            self._named[frame.source] = frame.width
+
+    @staticmethod
+    def _first_rows(source: str) -> int:
+        """Give how many rows a frame's first chunk has: they differ, so that frames do not all seal at once."""
+        return CHUNK_ROWS // 2 + sum(source.encode()) % (CHUNK_ROWS // 2)
+
+    def _check(self, row: Row, limit_ms: int) -> Verdict:
+        layout = row.layout
+        assert isinstance(layout, FrameLayout), "a layout of another store"
+        assert row.values.shape == layout.columns.shape and row.values.dtype == np.float64, row.values.shape
+        return layout.frame.check(row, layout, limit_ms, self._settings.out_of_order_window_ms)
+
+    def _take(self, verdicts: Sequence[Verdict]) -> None:
+        frames = {}
+        for verdict in verdicts:
+            verdict.layout.frame.take(verdict)
+            frames[verdict.layout.source] = verdict.layout.frame
+        for frame in frames.values():
+            frame.publish()
+
+    def _sum_up(self, verdicts: Sequence[Verdict]) -> Appended:
+        refused: dict[str, int] = {}
+        examples: list[Refusal] = []
+        for verdict in verdicts:
+            for reason, places in verdict.refused:
+                refused[reason] = refused.get(reason, 0) + len(places)
+                columns = verdict.layout.columns[places[: _EXAMPLES_MAX - len(examples)]]
+                table = verdict.layout.frame.index.table
+                examples += [Refusal(reason, labels) for labels in table.take(columns).labels()]
+        stored = sum(verdict.stored for verdict in verdicts)
+        duplicates = sum(verdict.duplicates for verdict in verdicts)
+        self._samples += stored
+        APPENDED.inc(stored)
+        if duplicates:
+            DUPLICATES.inc(duplicates)
+        for reason, number in refused.items():
+            REFUSED.labels(reason).inc(number)
+        return Appended(stored, sum(verdict.added for verdict in verdicts), duplicates, refused, tuple(examples))
+
+    # -- the log
+
+    def _log(self, verdicts: Sequence[Verdict]) -> None:
+        self._wal.roll_if_full()
+        if self._metadata_due and self._metadata:
+            self._wal.append(METADATA, encode_metadata(self._metadata))
+        self._metadata_due = False
+        declarations, rows = [], []
+        used: set[int] = set()
+        for verdict in verdicts:
+            layout = verdict.layout
+            known = self._declared.get(layout.number)
+            if known is None:
+                self._declarations += 1
+                known = _Declared(self._boot << 32 | self._declarations, verdict.values)
+                self._declared[layout.number] = known
+            if known.uses < 2 and layout.number not in used:
+                table = layout.frame.index.table.take(layout.columns)
+                declarations.append(declare(known.number, layout.source, table, known.base))
+            used.add(layout.number)
+            difference = known.base.view(np.uint64) ^ verdict.values.view(np.uint64)
+            rows.append(LoggedRow(known.number, verdict.time_ms, verdict.whole, difference))
+        newest = max(verdict.time_ms for verdict in verdicts)
+        self._wal.append(ROWS, encode_rows(declarations, rows), newest)
+        for number in used:
+            self._declared[number].uses += 1
+
+    def _segment_began(self, _number: int) -> None:
+        self._declared.clear()
+        self._metadata_due = True
+
+    def _replay(self) -> None:
+        layouts: dict[int, tuple[FrameLayout, Floats]] = {}
+        for kind, payload in self._wal.replay():
+            try:
+                if kind == ROWS:
+                    self._replay_rows(payload, layouts)
+                elif kind == METADATA:
+                    self._metadata.update(decode_metadata(payload))
+                else:
+                    raise Damaged(f"cannot read record: got kind {kind}, want {ROWS} or {METADATA}")
+            except (Damaged, OverLimit) as error:
+                UNREADABLE.inc()
+                log.warning("record_not_understood", kind=kind, error=str(error))
+
+    def _replay_rows(self, payload: bytes, layouts: dict[int, tuple[FrameLayout, Floats]]) -> None:
+        declarations, rows = decode_rows(payload)
+        for one in declarations:
+            if one.number not in layouts:
+                names = list(one.labels)
+                columns = [one.labels[name] for name in names]
+                series = [dict(zip(names, texts, strict=True)) for texts in zip(*columns, strict=True)]
+                layouts[one.number] = (self.layout(one.source, series), one.base)
+        verdicts = []
+        for row in rows:
+            known = layouts.get(row.number)
+            if known is None:
+                raise Damaged(f"cannot read rows: got layout {row.number:#x}, want one that is declared")
+            layout, base = known
+            values = (row.values ^ base.view(np.uint64)).view(np.float64)
+            restored = Row(layout, row.time_ms, values, row.whole)
+            verdicts.append(layout.frame.check(restored, layout, row.time_ms, 1 << 62))
+        self._samples += sum(verdict.stored for verdict in verdicts)
+        self._take([verdict for verdict in verdicts if not verdict.empty])
+
+    # -- upkeep
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(_UPKEEP_S)
+            try:
+                self.upkeep()
+            except Exception:
+                log.exception("upkeep_failed")
+
+    def upkeep(self) -> None:
+        """Compress sources that went quiet, drop what is older than the retention or over the memory bound."""
+        now_ms = self._clock.now_ms()
+        for frame in self._frames.values():
+            if frame.open_rows and now_ms - frame.latest_ms > _QUIET_MS:
+                frame.seal_all()
+        self._drop_before(now_ms - self._settings.retention_ms)
+        sealed = sum(frame.sealed_bytes for frame in self._frames.values())
+        while sealed > self._settings.memory_bytes_max:
+            oldest = min(frame.oldest_sealed_ms for frame in self._frames.values())
+            self._drop_before(oldest + 1)
+            sealed = sum(frame.sealed_bytes for frame in self._frames.values())
+        SEALED_BYTES.set(sealed)
+        OPEN_BYTES.set(sum(frame.open_bytes for frame in self._frames.values()))
+
+    def _drop_before(self, time_ms: int) -> None:
+        for frame in self._frames.values():
+            frame.drop_before(time_ms)
+        self._wal.drop_before(time_ms)
+
+    # -- reading
+
+    def select(self, matchers: Matchers, start_ms: int, end_ms: int) -> list[FrameSlice]:
+        """Give the samples of a closed range; see MetricReader.select."""
+        return select.select(self._views([matchers]), matchers, start_ms, end_ms)
+
+    def series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> LabelTable:
+        """Give the labels of matching series; see MetricReader.series."""
+        chosen = selectors or [()]
+        return select.series(self._views(chosen), chosen, start_ms, end_ms, self._symbols)
+
+    def label_names(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
+        """Give label names; see MetricReader.label_names."""
+        chosen = selectors or [()]
+        names, _ = select.label_codes(self._views(chosen), None, chosen, start_ms, end_ms)
+        return sorted(names)
+
+    def label_values(self, name: str, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
+        """Give a label's values; see MetricReader.label_values."""
+        chosen = selectors or [()]
+        _, codes = select.label_codes(self._views(chosen), name, chosen, start_ms, end_ms)
+        return sorted(self._symbols.text(code) for code in codes)
+
+    def metadata(self) -> Mapping[str, Sequence[MetricMetadata]]:
+        """Give what expositions said about families."""
+        return MappingProxyType(dict(self._metadata))
+
+    def _views(self, selectors: Sequence[Matchers]) -> list[FrameView]:
+        """Give the frames that may match: when every selector names its metric, only those that have it."""
+        names = [[one.value for one in matchers if one.name == METRIC_NAME and one.op == "="] for matchers in selectors]
+        if not all(names):
+            return [frame.view for frame in list(self._frames.values())]
+        found: dict[str, Frame] = {}
+        for wanted in names:
+            code = self._symbols.find(wanted[0])
+            for frame in list(self._by_name.get(code, ())) if code is not None else ():
+                found[frame.source] = frame
+        return [frame.view for frame in found.values()]

@@ -1,0 +1,365 @@
+"""A frame: all series of one source, their newest samples, and their rows.
+
+Checking a row (is it in order, is it new?) and taking it are apart, because the log comes between them. `Verdict`
+remembers what checking changed, so that it can be undone when the log refuses.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+import numpy.typing as npt
+
+from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Floats, Layout, Row, Times
+from watchkeeper.model.labels import LabelTable, Symbols
+from watchkeeper.store.metrics.chunk import Columns
+from watchkeeper.store.metrics.columns import ColumnIndex, Hashes
+from watchkeeper.store.metrics.strip import CHUNK_ROWS, Strip, StripView
+
+NEVER_MS = -(1 << 63)
+LATE_MS = (1 << 63) - 1
+_LAYOUTS_MAX = 64
+_STRIPS_MAX = 8
+
+OUT_OF_ORDER = "out of order sample"
+OUT_OF_BOUNDS = "out of bounds"
+DUPLICATE = "duplicate sample for timestamp"
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameLayout(Layout):
+    """A layout of this store.
+
+    dense    columns are 0…n-1
+    repeats  positions whose column came before in the list
+    """
+
+    frame: "Frame"
+    dense: bool
+    repeats: npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of a row when it was checked.
+
+    values   what is to be logged and stored, in the layout's order; ABSENT where refused
+    ended    columns that get a staleness marker
+    refused  reason and layout position of each sample that was refused
+    undo     columns and what their newest time and value were; the frame's newest time
+    """
+
+    layout: FrameLayout
+    time_ms: int
+    whole: bool
+    values: Floats
+    stored: int = 0
+    added: int = 0
+    duplicates: int = 0
+    ended: Columns | None = None
+    refused: list[tuple[str, npt.NDArray[np.int64]]] = field(default_factory=list)
+    undo: list[tuple[Columns, Times, Floats, int]] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to store."""
+        return self.ended is None and not self.undo
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameView:
+    """A frame as readers may see it: never changed, but for first_ms and newest_ms moving on."""
+
+    table: LabelTable
+    hashes: Hashes
+    first_ms: Times
+    newest_ms: Times
+    strips: tuple[StripView, ...]
+
+    def read(self, wanted: Columns, start_ms: int, end_ms: int) -> tuple[Times, Floats, bool]:
+        """Give the rows of a closed range: times, float64[len(wanted), rows], whether there may be gaps."""
+        parts = [strip.read(wanted, start_ms, end_ms) for strip in self.strips]
+        parts = [part for part in parts if len(part[0])] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]
+        times, values = unite([(times, values) for times, values, _ in parts])
+        return times, values, True
+
+
+def unite(parts: list[tuple[Times, Floats]]) -> tuple[Times, Floats]:
+    """Lay rows of the same series over each other; where two have a sample, the first one's is taken."""
+    times = np.unique(np.concatenate([part[0] for part in parts]))
+    values = np.full((len(parts[0][1]), len(times)), ABSENT)
+    for own_times, own in parts:
+        at = np.searchsorted(times, own_times)
+        there = values[:, at]
+        bits = there.view(np.uint64)
+        free = (bits == ABSENT_BITS) | ((bits == STALE_BITS) & (own.view(np.uint64) != ABSENT_BITS))
+        values[:, at] = np.where(free, own, there)
+    return times, values
+
+
+class Frame:
+    """The writing side; used by one thread. `view` is what readers take."""
+
+    _numbers = count(1)
+
+    def __init__(self, source: str, symbols: Symbols, first_rows: int = CHUNK_ROWS) -> None:
+        self.source = source
+        self.index = ColumnIndex(symbols)
+        self.first_ms: Times = np.empty(0, np.int64)
+        self.newest_ms: Times = np.empty(0, np.int64)
+        self._newest: Floats = np.empty(0, np.float64)  # the value at newest_ms; ABSENT before the first
+        self._latest_ms = NEVER_MS
+        self._strips = [Strip(first_rows)]
+        self._layouts: OrderedDict[bytes, FrameLayout] = OrderedDict()
+        self.view = self._view()
+
+    # -- series
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self.index.hashes)
+
+    def layout(self, columns: Columns) -> FrameLayout:
+        """Give the layout of a list of columns, the same one for the same list."""
+        key = columns.tobytes()
+        known = self._layouts.get(key)
+        if known is None:
+            dense = bool(np.array_equal(columns, np.arange(len(columns))))
+            first = np.unique(columns, return_index=True)[1]
+            repeats = (
+                np.setdiff1d(np.arange(len(columns)), first) if len(first) < len(columns) else np.empty(0, np.int64)
+            )
+            columns.flags.writeable = False
+            known = FrameLayout(next(self._numbers), self.source, columns, self, dense, repeats)
+            self._layouts[key] = known
+            if len(self._layouts) > _LAYOUTS_MAX:  # still good for those who hold it, only no longer found
+                self._layouts.popitem(last=False)
+        else:
+            self._layouts.move_to_end(key)
+        return known
+
+    def widen(self, table: LabelTable) -> None:
+        """Add columns."""
+        self.index.add(table)
+        more = self.width - len(self.newest_ms)
+        self.first_ms = np.concatenate([self.first_ms, np.full(more, LATE_MS)])
+        self.newest_ms = np.concatenate([self.newest_ms, np.full(more, NEVER_MS)])
+        self._newest = np.concatenate([self._newest, np.full(more, ABSENT)])
+        self.publish()
+
+    # -- rows
+
+    def check(self, row: Row, layout: FrameLayout, now_limit_ms: int, window_ms: int) -> Verdict:
+        """Decide about a row's samples and remember them as the newest of their series."""
+        verdict = Verdict(layout, row.time_ms, row.whole, row.values)
+        sample = row.values.view(np.uint64) != ABSENT_BITS
+        if row.time_ms > now_limit_ms:
+            self._refuse(verdict, OUT_OF_BOUNDS, sample)
+            return verdict
+        if len(layout.repeats):
+            sample = self._drop_repeats(verdict, sample)
+        if row.time_ms <= self._latest_ms:
+            sample = self._drop_old(verdict, sample, window_ms)
+        self._advance(verdict, sample)
+        if row.whole:
+            self._end_others(verdict)
+        return verdict
+
+    def _drop_repeats(self, verdict: Verdict, sample: Mask) -> Mask:
+        """A series listed twice has one value a time: the first."""
+        bits, columns = verdict.values.view(np.uint64), verdict.layout.columns
+        taken = {int(columns[at]): int(bits[at]) for at in np.flatnonzero(sample)[::-1]}
+        repeats = verdict.layout.repeats[sample[verdict.layout.repeats]]
+        first = {int(columns[at]): int(at) for at in np.flatnonzero(sample)[::-1]}
+        again = np.array([at for at in repeats if first[int(columns[at])] != at], np.int64)
+        same = np.array([taken[int(columns[at])] == int(bits[at]) for at in again], np.bool_)
+        kept = sample.copy()
+        kept[again] = False
+        clash = np.zeros_like(sample)
+        clash[again[~same]] = True
+        verdict.duplicates += int(same.sum())
+        self._refuse(verdict, DUPLICATE, clash)
+        self._keep(verdict, kept)
+        return kept
+
+    def _drop_old(self, verdict: Verdict, sample: Mask, window_ms: int) -> Mask:
+        columns, time_ms = verdict.layout.columns, verdict.time_ms
+        newest = self.newest_ms[columns]
+        old = sample & (newest >= time_ms)
+        if not old.any():
+            return sample
+        before = self._newest[columns]
+        late = old & (newest > time_ms)
+        if window_ms and late.any():
+            allowed = late & (newest <= time_ms + window_ms)
+            before = np.where(allowed, self._value_at(time_ms, columns), before)
+            fresh = allowed & (before.view(np.uint64) == ABSENT_BITS)
+            late &= ~allowed
+            old &= ~fresh
+        self._refuse(verdict, OUT_OF_ORDER, late)
+        same = old & ~late & (before.view(np.uint64) == verdict.values.view(np.uint64))
+        verdict.duplicates += int(same.sum())
+        self._refuse(verdict, DUPLICATE, old & ~late & ~same)
+        kept = sample & ~old
+        self._keep(verdict, kept)
+        return kept
+
+    @staticmethod
+    def _refuse(verdict: Verdict, reason: str, which: Mask) -> None:
+        if which.any():
+            verdict.refused.append((reason, np.flatnonzero(which)))
+
+    @staticmethod
+    def _keep(verdict: Verdict, kept: Mask) -> None:
+        verdict.values = np.where(kept, verdict.values, ABSENT)
+
+    def _advance(self, verdict: Verdict, sample: Mask) -> None:
+        """Note the samples as their series' newest (unless a later one is known)."""
+        layout, values = verdict.layout, verdict.values
+        columns = layout.columns
+        if not sample.all():
+            values, columns = values[sample], columns[sample]
+        if not len(columns):
+            return
+        stale = values.view(np.uint64) == STALE_BITS
+        before = self._newest[columns]
+        before_bits = before.view(np.uint64)
+        dead = (before_bits == ABSENT_BITS) | (before_bits == STALE_BITS)
+        verdict.stored += len(columns) - int(stale.sum())
+        verdict.added += int((dead & ~stale).sum()) if dead.any() else 0
+        self._note(verdict, columns, values, before)
+
+    def _note(self, verdict: Verdict, columns: Columns, values: Floats, before: Floats) -> None:
+        newest, time_ms = self.newest_ms[columns], verdict.time_ms
+        verdict.undo.append((columns, newest, before, self._latest_ms))
+        if time_ms > self._latest_ms:
+            self.newest_ms[columns], self._newest[columns] = time_ms, values
+            self._latest_ms = time_ms
+        else:
+            later = newest < time_ms
+            self.newest_ms[columns[later]], self._newest[columns[later]] = time_ms, values[later]
+
+    def _end_others(self, verdict: Verdict) -> None:
+        """Find the live series that a whole row does not name."""
+        if verdict.layout.dense and len(verdict.layout) == self.width:
+            return
+        bits = self._newest.view(np.uint64)
+        live = (bits != ABSENT_BITS) & (bits != STALE_BITS) & (self.newest_ms < verdict.time_ms)
+        live[verdict.layout.columns] = False
+        if not live.any():
+            return
+        ended = np.flatnonzero(live).astype(np.int32)
+        verdict.ended = ended
+        self._note(verdict, ended, np.full(len(ended), STALE), self._newest[ended])
+
+    def undo(self, verdict: Verdict) -> None:
+        """Forget a row that was checked; the last one first."""
+        for columns, newest, values, latest_ms in reversed(verdict.undo):
+            self.newest_ms[columns], self._newest[columns], self._latest_ms = newest, values, latest_ms
+
+    def take(self, verdict: Verdict) -> None:
+        """Store a row that was checked and logged; readers see it when `publish` was called."""
+        if verdict.empty:
+            return
+        layout, time_ms = verdict.layout, verdict.time_ms
+        strip = self._strip(time_ms)
+        columns = None if layout.dense else layout.columns
+        values = verdict.values
+        if len(layout.repeats):
+            here = np.flatnonzero(values.view(np.uint64) != ABSENT_BITS)
+            columns, values = layout.columns[here], values[here]
+        strip.put(time_ms, columns, values, self.width)
+        if verdict.ended is not None:
+            strip.put(time_ms, verdict.ended, np.full(len(verdict.ended), STALE), self.width)
+        for moved, _, _, _ in verdict.undo:
+            first = self.first_ms[moved]
+            if (first > time_ms).any():
+                self.first_ms[moved] = np.minimum(first, time_ms)
+
+    def _strip(self, time_ms: int) -> Strip:
+        """Give a strip that can still take a row of this time; late rows lie in strips of their own."""
+        for strip in self._strips:
+            if strip.takes(time_ms):
+                return strip
+        if len(self._strips) >= _STRIPS_MAX:
+            self._fold()
+            return self._strip(time_ms)
+        self._strips.append(Strip())
+        return self._strips[-1]
+
+    def _fold(self) -> None:
+        """Make one strip of many: late rows have come in more layers than reading should have to lay together."""
+        columns = np.arange(self.width, dtype=np.int32)
+        times, values, _ = self._view().read(columns, NEVER_MS, LATE_MS)
+        folded = Strip()
+        for at, time_ms in enumerate(times.tolist()):
+            folded.put(time_ms, None, values[:, at], self.width)
+        self._strips = [folded]
+
+    def _value_at(self, time_ms: int, columns: Columns) -> Floats:
+        found = np.full(len(columns), ABSENT)
+        for strip in self._strips:
+            found = np.where(found.view(np.uint64) == ABSENT_BITS, strip.value_at(time_ms, columns), found)
+        return found
+
+    # -- reading and upkeep
+
+    def publish(self) -> None:
+        """Let readers see the frame as it is now."""
+        self.view = self._view()
+
+    def _view(self) -> FrameView:
+        strips = tuple(strip.view() for strip in self._strips)
+        return FrameView(self.index.table, self.index.hashes, self.first_ms, self.newest_ms, strips)
+
+    @property
+    def latest_ms(self) -> int:
+        """Time of the newest sample."""
+        return self._latest_ms
+
+    def seal_all(self) -> None:
+        """Compress all open rows, of a source that has gone quiet."""
+        for strip in self._strips:
+            strip.seal_all()
+        self.publish()
+
+    def drop_before(self, time_ms: int) -> bool:
+        """Let go of chunks wholly older than a moment; say whether any went."""
+        dropped = [strip.drop_before(time_ms) for strip in self._strips]
+        if not any(dropped):
+            return False
+        self._strips = [self._strips[0], *(strip for strip in self._strips[1:] if strip.chunks or strip.open_rows)]
+        np.maximum(self.first_ms, np.where(self.first_ms == LATE_MS, LATE_MS, time_ms), out=self.first_ms)
+        self.publish()
+        return True
+
+    @property
+    def open_rows(self) -> int:
+        return sum(strip.open_rows for strip in self._strips)
+
+    @property
+    def open_bytes(self) -> int:
+        return sum(strip.open_bytes for strip in self._strips)
+
+    @property
+    def sealed_bytes(self) -> int:
+        return sum(chunk.size_bytes for strip in self._strips for chunk in strip.chunks)
+
+    @property
+    def oldest_sealed_ms(self) -> int:
+        """End of the oldest chunk; far in the future when there is none."""
+        return min((strip.chunks[0].end_ms for strip in self._strips if strip.chunks), default=LATE_MS)
+
+    def live(self) -> int:
+        """How many series have not ended."""
+        bits = self._newest.view(np.uint64)
+        return int(((bits != ABSENT_BITS) & (bits != STALE_BITS)).sum())
+
+
+__all__ = ["DUPLICATE", "OUT_OF_BOUNDS", "OUT_OF_ORDER", "Frame", "FrameLayout", "FrameView", "Verdict", "unite"]

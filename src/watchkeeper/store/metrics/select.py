@@ -1,0 +1,152 @@
+"""Answering from frames: which series match, and their samples. Works on views, from any thread."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from watchkeeper.model.doors import Matchers
+from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, FrameSlice, Times
+from watchkeeper.model.labels import METRIC_NAME, LabelTable, Symbols
+from watchkeeper.model.matchers import match_table
+from watchkeeper.store.metrics.chunk import Columns
+from watchkeeper.store.metrics.columns import Hashes
+from watchkeeper.store.metrics.frame import FrameView, unite
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Some series of one frame with their samples in a range."""
+
+    labels: LabelTable
+    hashes: Hashes
+    times: Times
+    values: Floats
+    gaps: bool
+
+    def take(self, which: npt.NDArray[np.bool_]) -> "_Part":
+        return _Part(self.labels.take(which), self.hashes[which], self.times, self.values[which], self.gaps)
+
+
+def matching(view: FrameView, matchers: Matchers, start_ms: int, end_ms: int) -> Columns:
+    """Give the columns that match and may have samples in a closed range, ascending."""
+    table = view.table
+    chosen = match_table(list(matchers), table)
+    if not chosen.any():
+        return np.empty(0, np.int32)
+    width = len(table)
+    chosen &= (view.first_ms[:width] <= end_ms) & (view.newest_ms[:width] >= start_ms)
+    return np.flatnonzero(chosen).astype(np.int32)
+
+
+def select(views: Iterable[FrameView], matchers: Matchers, start_ms: int, end_ms: int) -> list[FrameSlice]:
+    """Give the samples of a closed range, no two series with equal labels."""
+    parts = [part for view in views if (part := _read(view, matchers, start_ms, end_ms)) is not None]
+    return [FrameSlice(part.labels, part.times, part.values, part.gaps) for part in _merge_equal(parts)]
+
+
+def _read(view: FrameView, matchers: Matchers, start_ms: int, end_ms: int) -> _Part | None:
+    columns = matching(view, matchers, start_ms, end_ms)
+    if not len(columns):
+        return None
+    times, values, gaps = view.read(columns, start_ms, end_ms)
+    if not len(times):
+        return None
+    part = _Part(view.table.take(columns), view.hashes[columns], times, values, gaps)
+    return _without_empty(part) if gaps else part
+
+
+def _without_empty(part: _Part) -> _Part | None:
+    """Leave out series and rows without a single sample."""
+    bits = part.values.view(np.uint64)
+    absent = bits == ABSENT_BITS
+    hole = absent | (bits == STALE_BITS)
+    alive = ~hole.all(axis=1)
+    if not alive.any():
+        return None
+    if not alive.all():
+        part, absent, hole = part.take(alive), absent[alive], hole[alive]
+    rows = ~absent.all(axis=0)
+    if not rows.all():
+        values = np.ascontiguousarray(part.values[:, rows])
+        return _Part(part.labels, part.hashes, part.times[rows], values, bool(hole[:, rows].any()))
+    return _Part(part.labels, part.hashes, part.times, part.values, bool(hole.any()))
+
+
+def _merge_equal(parts: list[_Part]) -> list[_Part]:
+    """Make one series of those that several frames have."""
+    if len(parts) < 2:
+        return parts
+    hashes = np.concatenate([part.hashes for part in parts])
+    distinct, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    if len(distinct) == len(hashes):
+        return parts
+    shared = counts[inverse] > 1
+    owner = np.repeat(np.arange(len(parts)), [len(part.hashes) for part in parts])
+    bounds = np.cumsum([0, *(len(part.hashes) for part in parts)])
+    merged = [
+        part.take(~shared[low:high])
+        for part, low, high in zip(parts, bounds, bounds[1:], strict=False)
+        if not shared[low:high].all()
+    ]
+    groups: dict[bytes, list[int]] = {}  # frames that share series → which series
+    for number in np.flatnonzero(counts > 1).tolist():
+        groups.setdefault(owner[inverse == number].tobytes(), []).append(number)
+    for key, numbers in groups.items():
+        merged.append(_lay_together([parts[at] for at in np.frombuffer(key, owner.dtype)], distinct[numbers]))
+    return merged
+
+
+def _lay_together(parts: Sequence[_Part], hashes: Hashes) -> _Part:
+    picked = []
+    for part in parts:
+        order = np.argsort(part.hashes, kind="stable")
+        picked.append(order[np.searchsorted(part.hashes[order], hashes)])
+    times, values = unite([(part.times, part.values[which]) for part, which in zip(parts, picked, strict=True)])
+    bits = values.view(np.uint64)
+    gaps = bool(((bits == ABSENT_BITS) | (bits == STALE_BITS)).any())
+    return _Part(parts[0].labels.take(picked[0]), hashes, times, values, gaps)
+
+
+def series(
+    views: Sequence[FrameView], selectors: Sequence[Matchers], start_ms: int, end_ms: int, symbols: Symbols
+) -> LabelTable:
+    """Give the labels of the series that match any selector and may have samples in the range, each once."""
+    tables, hashes = [], []
+    for view in views:
+        columns = [matching(view, matchers, start_ms, end_ms) for matchers in selectors]
+        chosen = np.unique(np.concatenate(columns)) if len(columns) > 1 else columns[0]
+        if len(chosen):
+            tables.append(view.table.take(chosen))
+            hashes.append(view.hashes[chosen])
+    if not tables:
+        return LabelTable((), np.zeros((0, 0), np.int32), symbols)
+    joined = LabelTable.join(tables, symbols)
+    first = np.unique(np.concatenate(hashes), return_index=True)[1]
+    return joined if len(first) == len(joined) else joined.take(np.sort(first))
+
+
+def label_codes(
+    views: Sequence[FrameView], name: str | None, selectors: Sequence[Matchers], start_ms: int, end_ms: int
+) -> tuple[set[str], set[int]]:
+    """Give the label names of matching series, and the codes of one label's values among them (0 left out)."""
+    names: set[str] = set()
+    codes: set[int] = set()
+    for view in views:
+        for matchers in selectors:
+            columns = matching(view, matchers, start_ms, end_ms)
+            if not len(columns):
+                continue
+            chosen = view.table if len(columns) == len(view.table) else view.table.take(columns)
+            if name is None:
+                names.update(one for one, row in zip(chosen.names, chosen.codes, strict=True) if row.any())
+            else:
+                codes.update(np.unique(chosen.column(name)).tolist())
+    codes.discard(0)
+    return names, codes
+
+
+def name_codes(table: LabelTable) -> npt.NDArray[np.int32]:
+    """Give the codes of a frame's metric names, each once."""
+    return np.unique(table.column(METRIC_NAME))
