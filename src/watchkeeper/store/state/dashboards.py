@@ -71,7 +71,7 @@ class Dashboards:
     ) -> int | None:
         """Keep a dashboard and give its new version.
 
-        replaces  the version that the change was made from; 0: there is none yet; None: whatever is there
+        replaces  the version that the change was made from, for a uid that is there; None: whatever is there
         returns   None when another version is there
         """
         fields: dict[str, Any] = {
@@ -89,8 +89,6 @@ class Dashboards:
             change = update(dashboards).where(found).values(version=dashboards.c.version + 1, **fields)
             if connection.execute(change).rowcount:
                 return connection.execute(select(dashboards.c.version).where(dashboards.c.uid == uid)).scalar_one()
-        if replaces:
-            return None
         try:
             with self._state.write() as connection:
                 connection.execute(insert(dashboards).values(uid=uid, version=1, created_ms=now_ms, **fields))
