@@ -8,17 +8,21 @@ floats     floating point numbers as Go's strconv writes them
 printf     Go's fmt.Sprintf, with its %!verb(type=value) complaints
 builtins   and, eq, index, printf, html …
 execution  the tree walked over data, within limits on steps, depth and bytes
-template   Template: parse and execute, the door
+times      GoTime: a moment with Go's Format
+template   Template: parse and execute, the door; INVOKE, which calls another template as a function
 """
 
 from watchkeeper.model.gotemplate.builtins import Function
 from watchkeeper.model.gotemplate.floats import format_float
 from watchkeeper.model.gotemplate.printf import sprint, sprintf
-from watchkeeper.model.gotemplate.template import Template
+from watchkeeper.model.gotemplate.template import INVOKE, Template
+from watchkeeper.model.gotemplate.times import GoTime
 from watchkeeper.model.gotemplate.values import Record, SafeText, StringMap, is_true
 
 __all__ = [
+    "INVOKE",
     "Function",
+    "GoTime",
     "Record",
     "SafeText",
     "StringMap",

@@ -11,8 +11,10 @@ from watchkeeper.model.gotemplate.nodes import Definition
 from watchkeeper.model.gotemplate.parser import parse
 
 TEXT_CHARACTERS_MAX = 1 << 20
-# A function of this name executes another template: it is called with a name and data, and gives SafeText or text.
 Functions = Mapping[str, Function | Callable[..., Any]]
+
+# Stands in the functions for one that gives what another template makes of data: {"tmpl": INVOKE}.
+INVOKE = Function(lambda *_: "", ("string", "any"))
 
 
 class Template:
@@ -40,7 +42,7 @@ class Template:
         definitions: dict[str, Definition] = {}
         for other in among:
             _join(definitions, other.definitions)
-        _join(definitions, parse(name, text, known.keys() | {"tmpl"}))
+        _join(definitions, parse(name, text, known))
         return cls(name, definitions, known)
 
     def execute(
@@ -69,7 +71,8 @@ class Template:
             known = {**known, **{key: as_function(call) for key, call in functions.items()}}
         out: list[str] = []
         budget = Budget()
-        known = {**known, "tmpl": Function(_invoker(lambda: execution), ("string", "any"))}
+        invoke = Function(_invoker(lambda: execution), INVOKE.takes)
+        known = {key: invoke if call is INVOKE else call for key, call in known.items()}
         execution = Execution(Plan(self.definitions, known, missing_key, escape), definition, budget, out)
         try:
             execution.run(data)

@@ -1,0 +1,74 @@
+"""When a group is due, and which of its rules may be evaluated together."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from watchkeeper.model.labels import METRIC_NAME, fingerprint
+from watchkeeper.query.promql.ast import Expr, VectorSelector
+from watchkeeper.query.promql.parser import parse
+
+
+class Reads(Protocol):
+    """A rule, as far as its place among the others goes."""
+
+    expr: str
+
+    @property
+    def writes(self) -> tuple[str, ...]: ...
+
+
+def spread_ms(name: str, file: str, interval_ms: int) -> int:
+    """Give a group's place within the interval, so that groups do not all start at once."""
+    return fingerprint({"name": name, "file": file}) % interval_ms
+
+
+def evaluation_time(now_ms: int, interval_ms: int, offset_ms: int) -> int:
+    """Give the last moment, now or before, at which a group with this place was due.
+
+    source  Prometheus, Group.EvalTimestamp
+    """
+    return (now_ms - offset_ms) // interval_ms * interval_ms + offset_ms
+
+
+def next_evaluation(due_ms: int, now_ms: int, interval_ms: int, offset_ms: int) -> tuple[int, int]:
+    """Give when a group is due after an evaluation, and how many evaluations were missed meanwhile.
+
+    A clock that was set back makes the group due within one interval, not when the clock is there again.
+    """
+    following = due_ms + interval_ms
+    if following - now_ms > interval_ms:
+        return evaluation_time(now_ms, interval_ms, offset_ms) + interval_ms, 0
+    missed = max(0, (now_ms - following) // interval_ms)
+    return following + missed * interval_ms, missed
+
+
+def stages(rules: Sequence[Reads]) -> list[list[int]]:
+    """Cut a group where a rule reads what an earlier one writes; gives the rules' positions, in order.
+
+    The rules of a stage are stored together, as one row; the next stage sees them.
+    """
+    out: list[list[int]] = []
+    written: set[str] = set()
+    for at, rule in enumerate(rules):
+        if not out or _reads(rule.expr, written):
+            out.append([])
+            written = set()
+        out[-1].append(at)
+        written.update(rule.writes)
+    return out
+
+
+def _reads(expr: str, written: Iterable[str]) -> bool:
+    names = list(written)
+    for selector in _selectors(parse(expr)):
+        named = [matcher for matcher in selector.matchers if matcher.name == METRIC_NAME]
+        if any(all(matcher.test(name) for matcher in named) for name in names):
+            return True
+    return False
+
+
+def _selectors(expr: Expr) -> Iterator[VectorSelector]:
+    if isinstance(expr, VectorSelector):
+        yield expr
+    for child in expr.children:
+        yield from _selectors(child)

@@ -1,0 +1,197 @@
+"""RuleRunner: evaluates every group at its interval, and keeps on through reloads and restarts."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from watchkeeper.model.clock import Clock
+from watchkeeper.model.doors import Ask, MetricReader, MetricWriter, SendAlerts
+from watchkeeper.model.errors import WatchkeeperError
+from watchkeeper.rules import metrics, restore
+from watchkeeper.rules.files import RuleFile
+from watchkeeper.rules.groups import Group, GroupContext, end_series
+from watchkeeper.rules.order import next_evaluation
+from watchkeeper.rules.settings import RuleSettings
+from watchkeeper.rules.status import Params, alerts_json, rules_json
+from watchkeeper.rules.template import Surroundings
+
+log = structlog.get_logger(__name__)
+_STOP_WITHIN_S = 3.0
+
+
+class RuleRunner:
+    """A Part. Groups run side by side, each as a task of its own; all methods are called on the event loop's thread.
+
+    ask           evaluates an expression; called in worker threads
+    writer        takes the series of recording rules, ALERTS and ALERTS_FOR_STATE
+    reader        gives ALERTS_FOR_STATE back after a restart
+    send          hands over alerts that fire or ended
+    external_url  where this server is reached; begins the links in alerts
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        writer: MetricWriter,
+        reader: MetricReader,
+        send: SendAlerts,
+        clock: Clock,
+        *,
+        external_url: str = "",
+        settings: RuleSettings | None = None,
+    ) -> None:
+        self._ask, self._writer, self._reader, self._send, self._clock = ask, writer, reader, send, clock
+        self._external_url = external_url.rstrip("/")
+        self._settings = settings or RuleSettings()
+        self._groups: dict[str, Group] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._leaving: dict[str, asyncio.Event] = {}
+        self._turns = asyncio.Semaphore(self._settings.concurrent_evaluations)
+        self._started = False
+
+    async def start(self) -> None:
+        """Look up the alerts that were there before, and begin to evaluate."""
+        self._started = True
+        await self._remember()
+        for key in self._groups:
+            self._begin(key)
+
+    async def stop(self) -> None:
+        """Let the evaluations under way end, for three seconds at most."""
+        self._started = False
+        await self._end(set(self._tasks))
+
+    async def apply(
+        self,
+        files: Sequence[RuleFile],
+        *,
+        interval_ms: int = 60_000,
+        query_offset_ms: int = 0,
+        external_labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Evaluate these files' groups from now on; groups that stay the same go on, rules that stay keep their state.
+
+        interval_ms      of groups that name none (global.evaluation_interval)
+        query_offset_ms  of groups that name none (global.rule_query_offset)
+        external_labels  added to the alerts that are sent
+        """
+        around = Surroundings(self._ask, dict(external_labels or {}), self._external_url)
+        context = GroupContext(
+            around, self._writer, self._send, self._clock, self._settings, interval_ms, query_offset_ms
+        )
+        wanted = {f"{file.path};{config.name}": (file.path, config) for file in files for config in file.groups}
+        kept = {key for key, group in self._groups.items() if key in wanted and group.same_as(wanted[key][1], context)}
+        await self._end(set(self._groups) - kept)
+        before, self._groups = self._groups, {}
+        for key, (path, config) in wanted.items():
+            group = before[key] if key in kept else Group(path, config, context)
+            if key in before and key not in kept:
+                group.continue_from(before[key])
+            self._groups[key] = group
+        self._forget(before)
+        if self._started:
+            for key in wanted.keys() - kept:
+                self._begin(key)
+
+    def _forget(self, before: Mapping[str, Group]) -> None:
+        """End the series of what is gone."""
+        now_ms = self._clock.now_ms()
+        for key in before.keys() - self._groups.keys():
+            metrics.forget_group(key)
+        written = {stage.source for group in self._groups.values() for stage in group.stages}
+        old = {stage.source for group in before.values() for stage in group.stages}
+        for source in sorted(old - written):
+            end_series(self._writer, source, now_ms)
+
+    async def _remember(self) -> None:
+        if not self._groups:
+            return
+        now_ms = self._clock.now_ms()
+        try:
+            memory = await asyncio.to_thread(
+                restore.remember, self._reader, now_ms, self._settings.for_outage_tolerance_ms
+            )
+        except WatchkeeperError as error:
+            log.warning("alert_state_not_restored", error=str(error))
+            return
+        if memory:
+            log.info("alert_state_restored", alerts=len(memory))
+            for group in self._groups.values():
+                group.remember(memory)
+
+    # evaluation
+
+    async def evaluate_all(self, at_ms: int) -> None:
+        """Evaluate every group once, as of a moment; for tests and for rule unit tests, which hold the clock."""
+        for group in list(self._groups.values()):
+            await group.evaluate(at_ms)
+
+    def _begin(self, key: str) -> None:
+        leaving = asyncio.Event()
+        self._leaving[key] = leaving
+        self._tasks[key] = asyncio.create_task(self._run(self._groups[key], leaving), name=f"rules {key}")
+
+    async def _end(self, keys: set[str]) -> None:
+        """Stop tasks; those that do not end by themselves in time are cancelled."""
+        tasks = [task for key, task in self._tasks.items() if key in keys]
+        for key in keys & self._tasks.keys():
+            self._leaving.pop(key).set()
+            del self._tasks[key]
+        if not tasks:
+            return
+        _, slow = await asyncio.wait(tasks, timeout=_STOP_WITHIN_S)
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, group: Group, leaving: asyncio.Event) -> None:
+        due_ms = group.due(self._clock.now_ms())
+        while not await self._waited_for(leaving, (due_ms - self._clock.now_ms()) / 1000):
+            async with self._turns:
+                try:
+                    await group.evaluate(due_ms)
+                except Exception:  # a fault of ours in one evaluation must not end the group
+                    log.exception("group_evaluation_crashed", group=group.key)
+            due_ms, missed = next_evaluation(due_ms, self._clock.now_ms(), group.interval_ms, group.spread_ms)
+            if missed:
+                metrics.count_missed(group.key, missed)
+                log.warning("group_evaluations_missed", group=group.key, count=missed)
+
+    async def _waited_for(self, event: asyncio.Event, seconds: float) -> bool:
+        """Wait until an event or for a while; True when the event came."""
+        try:
+            await asyncio.wait_for(event.wait(), max(0.0, seconds))
+        except TimeoutError:
+            return event.is_set()
+        return True
+
+    # what is shown
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups, in the files' order."""
+        return tuple(self._groups.values())
+
+    def counts(self) -> dict[str, int]:
+        """Give how many alerts are firing and pending."""
+        states = [alert.state.word for group in self.groups for rule in group.rules for alert in _shown(rule)]
+        return {"firing": states.count("firing"), "pending": states.count("pending")}
+
+    def rules_json(self, params: Params = ()) -> dict[str, Any]:
+        """Give the data of /api/v1/rules.
+
+        params  the query string's, in order: type, rule_name[], rule_group[], file[], match[], exclude_alerts,
+                group_limit, group_next_token
+        raises  BadInput in Prometheus' words when one of them cannot be used
+        """
+        return rules_json(self.groups, params)
+
+    def alerts_json(self) -> dict[str, Any]:
+        """Give the data of /api/v1/alerts."""
+        return alerts_json(self.groups)
+
+
+def _shown(rule: Any) -> Sequence[Any]:
+    return rule.shown() if hasattr(rule, "shown") else ()

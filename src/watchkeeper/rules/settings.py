@@ -1,0 +1,20 @@
+"""What may be set about the evaluation of rules."""
+
+from watchkeeper.model.document import Settings, setting
+
+
+class RuleSettings(Settings):
+    """Names follow Prometheus' flags (--rules.alert.resend-delay, …)."""
+
+    resend_delay_ms: int = setting(60_000, "How long to wait before a firing alert is sent again.", unit="ms", ge=0)
+    for_outage_tolerance_ms: int = setting(
+        3_600_000, "After an outage longer than this, alerts begin their `for` time anew.", unit="ms", ge=0
+    )
+    for_grace_period_ms: int = setting(
+        600_000,
+        "Shortest time between a restart and an alert that was pending before it, for rules whose `for` is longer.",
+        unit="ms",
+        ge=0,
+    )
+    concurrent_evaluations: int = setting(2, "Groups that are evaluated at the same moment.", ge=1, le=64)
+    results_max: int = setting(100_000, "A rule whose expression gives more elements fails.", unit="elements", ge=1)

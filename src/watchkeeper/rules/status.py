@@ -1,0 +1,200 @@
+"""Groups, rules and alerts as Prometheus' /api/v1/rules and /api/v1/alerts show them.
+
+source  Prometheus docs, HTTP API, Rules and Alerts
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from watchkeeper.model.errors import BadInput
+from watchkeeper.model.gotemplate import format_float
+from watchkeeper.model.labels import Labels
+from watchkeeper.model.matchers import Matcher, match_all
+from watchkeeper.query.promql.parser import selectors
+from watchkeeper.rules.alerting import ActiveAlert, AlertingRule
+from watchkeeper.rules.groups import Group, Rule
+from watchkeeper.rules.recording import RecordingRule
+
+Params = Sequence[tuple[str, str]]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = "0001-01-01T00:00:00Z"
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"", "0", "f", "F", "FALSE", "false", "False"})
+
+
+def rules_json(groups: Sequence[Group], params: Params) -> dict[str, Any]:
+    """Give the groups with those of their rules that the parameters ask for; groups without any are left out.
+
+    raises  BadInput in Prometheus' words
+    """
+    wanted = _Wanted(params)
+    limit = wanted.limit
+    out: list[dict[str, Any]] = []
+    for group in _from_token(sorted(groups, key=lambda group: (group.file, group.name)), wanted.token):
+        shown = wanted.group(group)
+        if shown is None:
+            continue
+        if limit and len(out) == limit:
+            return {"groups": out, "groupNextToken": _token(group)}
+        out.append(shown)
+    return {"groups": out}
+
+
+def alerts_json(groups: Sequence[Group]) -> dict[str, Any]:
+    """Give all pending and firing alerts."""
+    rules = [rule for group in groups for rule in group.rules if isinstance(rule, AlertingRule)]
+    return {"alerts": [_alert(alert) for rule in rules for alert in rule.shown()]}
+
+
+class _Wanted:
+    """What the parameters of /api/v1/rules ask for."""
+
+    def __init__(self, params: Params) -> None:
+        every = _Every(params)
+        self._names, self._groups, self._files = every("rule_name[]"), every("rule_group[]"), every("file[]")
+        self._kind = (every("type") or [""])[0].lower()
+        if self._kind not in ("", "alert", "record"):
+            raise BadInput(f'invalid parameter "type": not supported value "{self._kind}"')
+        self._matchers = [_selector(text) for text in every("match[]")]
+        self._without_alerts = _flag((every("exclude_alerts") or [""])[0])
+        self.token = (every("group_next_token") or [""])[0]
+        self.limit = _limit((every("group_limit") or [""])[0])
+        if self.token and not self.limit:
+            raise BadInput("group_limit needs to be present in order to paginate over the groups")
+
+    def group(self, group: Group) -> dict[str, Any] | None:
+        if self._groups and group.name not in self._groups:
+            return None
+        if self._files and group.file not in self._files:
+            return None
+        rules = [self._rule(rule) for rule in group.rules if self._has(rule)]
+        narrowed = self._names or self._kind or self._matchers
+        if narrowed and not rules:
+            return None
+        return {
+            "name": group.name,
+            "file": group.file,
+            "rules": rules,
+            "interval": _seconds(group.interval_ms),
+            "limit": group.limit,
+            "evaluationTime": group.evaluation_time_s,
+            "lastEvaluation": _time(group.last_evaluation_ms),
+        }
+
+    def _has(self, rule: Rule) -> bool:
+        if self._kind and (self._kind == "alert") != isinstance(rule, AlertingRule):
+            return False
+        if self._names and rule.name not in self._names:
+            return False
+        return not self._matchers or any(match_all(matchers, rule.labels) for matchers in self._matchers)
+
+    def _rule(self, rule: Rule) -> dict[str, Any]:
+        if isinstance(rule, AlertingRule):
+            return _alerting(rule, without_alerts=self._without_alerts)
+        return _recording(rule)
+
+
+class _Every:
+    def __init__(self, params: Params) -> None:
+        self._params = params
+
+    def __call__(self, name: str) -> list[str]:
+        return [value for key, value in self._params if key == name]
+
+
+def _alerting(rule: AlertingRule, *, without_alerts: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "state": rule.state.word,
+        "name": rule.name,
+        "query": rule.expr.strip(),
+        "duration": _seconds(rule.hold_ms),
+        "keepFiringFor": _seconds(rule.keep_firing_ms),
+        "labels": _sorted(rule.labels),
+        "annotations": _sorted(rule.annotations),
+        "alerts": [] if without_alerts else [_alert(alert) for alert in rule.shown()],
+    }
+    return shown | _health(rule) | {"type": "alerting"}
+
+
+def _recording(rule: RecordingRule) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": rule.name, "query": rule.expr.strip()}
+    if rule.labels:
+        shown["labels"] = _sorted(rule.labels)
+    return shown | _health(rule) | {"type": "recording"}
+
+
+def _health(rule: Rule) -> dict[str, Any]:
+    health = rule.health
+    shown: dict[str, Any] = {"health": health.state}
+    if health.last_error:
+        shown["lastError"] = health.last_error
+    return shown | {
+        "evaluationTime": health.evaluation_time_s,
+        "lastEvaluation": _time(health.last_evaluation_ms),
+    }
+
+
+def _alert(alert: ActiveAlert) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "labels": dict(alert.labels),
+        "annotations": _sorted(alert.annotations),
+        "state": alert.state.word,
+        "activeAt": _time(alert.active_at_ms),
+    }
+    if alert.keep_firing_since_ms:
+        shown["keepFiringSince"] = _time(alert.keep_firing_since_ms)
+    return shown | {"value": format_float(alert.value, "e")}
+
+
+def _sorted(labels: Labels) -> dict[str, str]:
+    return {name: labels[name] for name in sorted(labels)}
+
+
+def _seconds(duration_ms: int) -> float | int:
+    return duration_ms // 1000 if duration_ms % 1000 == 0 else duration_ms / 1000
+
+
+def _time(time_ms: int) -> str:
+    """Write a moment as Go's RFC 3339 with as many decimals as needed."""
+    if not time_ms:
+        return _NEVER
+    text = (_EPOCH + timedelta(milliseconds=time_ms)).strftime("%Y-%m-%dT%H:%M:%S")
+    decimals = f"{time_ms % 1000:03d}".rstrip("0")
+    return f"{text}.{decimals}Z" if decimals else f"{text}Z"
+
+
+def _selector(text: str) -> list[Matcher]:
+    try:
+        return selectors(text)
+    except BadInput as error:
+        raise BadInput(f'invalid parameter "match[]": {error}') from None
+
+
+def _flag(text: str) -> bool:
+    if text not in _TRUE | _FALSE:
+        raise BadInput(f'invalid parameter "exclude_alerts": error converting exclude_alerts: got "{text[:40]}"')
+    return text in _TRUE
+
+
+def _limit(text: str) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit()) or int(text[:12]) == 0:
+        raise BadInput(f'invalid parameter "group_limit": got "{text[:40]}", want an integer above 0')
+    return int(text[:12])
+
+
+def _token(group: Group) -> str:
+    """Name a group for paging, as Prometheus does."""
+    return hashlib.sha1(group.key.encode(), usedforsecurity=False).hexdigest()
+
+
+def _from_token(groups: list[Group], token: str) -> list[Group]:
+    if not token:
+        return groups
+    for at, group in enumerate(groups):
+        if _token(group) == token:
+            return groups[at:]
+    raise BadInput(f"invalid group_next_token '{token[:60]}'. were rule groups changed?")

@@ -1,0 +1,232 @@
+"""Labels and annotations of alerts: Go templates with Prometheus' functions and variables.
+
+source  Prometheus docs, Template reference; error texts as Prometheus gives them
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus, urlsplit
+
+from watchkeeper.model.doors import AlertSample, Ask
+from watchkeeper.model.errors import BadInput, WatchkeeperError
+from watchkeeper.model.gotemplate import Function, Record, SafeText, StringMap, Template
+from watchkeeper.model.metrics import counter
+from watchkeeper.model.pattern import Match, compile_pattern
+from watchkeeper.rules import humanize
+
+# What Prometheus puts before every text, so that $labels and $value are there; error columns count it, too.
+_DEFINITIONS = (
+    "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
+)
+_DATA_TYPE = (
+    "struct { Labels map[string]string; ExternalLabels map[string]string; ExternalURL string; Value interface {} }"
+)
+_REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
+_EXPANSIONS = counter("prometheus_template_text_expansions", "The total number of template text expansions.")
+_FAILURES = counter(
+    "prometheus_template_text_expansion_failures", "The total number of template text expansion failures."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What templates of all rules see alike.
+
+    ask              answers the `query` function
+    external_labels  of the configuration's global section
+    external_url     where this server is reached, without a slash at the end
+    """
+
+    ask: Ask
+    external_labels: Mapping[str, str]
+    external_url: str
+
+
+class AlertText:
+    """A label's or annotation's text, parsed once.
+
+    raises  BadInput with Go's text when it is no template
+    """
+
+    __slots__ = ("_alert", "_template", "text")
+
+    def __init__(self, alert: str, text: str) -> None:
+        self.text, self._alert = text, alert
+        plain = "{{" not in text
+        self._template = None if plain else Template.parse(f"__alert_{alert}", _DEFINITIONS + text, _FUNCTIONS)
+
+    def expand(self, sample: AlertSample, at_ms: int, around: Surroundings) -> str:
+        """Give the text for one element of the rule's vector; a failure is said in the text, as Prometheus does."""
+        if self._template is None:
+            return self.text
+        _EXPANSIONS.inc()
+        data = Record(
+            _DATA_TYPE,
+            {
+                "Labels": StringMap(sample.labels),
+                "ExternalLabels": StringMap(around.external_labels),
+                "ExternalURL": around.external_url,
+                "Value": sample.value,
+            },
+        )
+        try:
+            return self._template.execute(data, missing_key="zero", functions=_bound(around, at_ms))
+        except BadInput as error:
+            _FAILURES.inc()
+            return f"<error expanding template: error executing template __alert_{self._alert}: {error}>"
+
+
+def link(expr: str, tab: int) -> str:
+    """Give the path that shows an expression: tab 0 as a graph, 1 as a table."""
+    return f"/graph?g0.expr={quote_plus(expr, safe='~')}&g0.tab={tab}"
+
+
+def _bound(around: Surroundings, at_ms: int) -> dict[str, Function]:
+    """Give the functions that depend on the moment and the place."""
+    return {
+        "query": Function(lambda expr: _query(around.ask, expr, at_ms), ("string",)),
+        "externalURL": Function(lambda: around.external_url),
+        "pathPrefix": Function(lambda: urlsplit(around.external_url).path),
+    }
+
+
+def _query(ask: Ask, expr: str, at_ms: int) -> list[Record]:
+    try:
+        return [_sample(sample) for sample in ask(expr, at_ms)]
+    except BadInput:
+        raise
+    except WatchkeeperError as error:
+        raise BadInput(str(error)) from error
+
+
+def _sample(sample: AlertSample) -> Record:
+    return Record("*template.sample", {"Labels": StringMap(sample.labels), "Value": sample.value})
+
+
+def _samples(value: Any, name: str) -> Sequence[Record]:
+    if isinstance(value, list) and all(isinstance(item, Record) for item in value):
+        return value
+    raise BadInput(f"wrong type for value; expected template.queryResult; got {type(value).__name__} ({name})")
+
+
+def _first(value: Any) -> Record:
+    samples = _samples(value, "first")
+    if not samples:
+        raise BadInput("first() called on vector with no elements")
+    return samples[0]
+
+
+def _of_sample(value: Any, field: str) -> Any:
+    if not isinstance(value, Record) or field not in value.fields:
+        raise BadInput(f"wrong type for value; expected *template.sample; got {type(value).__name__}")
+    return value.fields[field]
+
+
+def _sort_by_label(label: str, value: Any) -> list[Record]:
+    return sorted(_samples(value, "sortByLabel"), key=lambda sample: sample.fields["Labels"].get(label, ""))
+
+
+def _replace_all(pattern: str, replacement: str, text: str) -> str:
+    out, at = [], 0
+    for found in compile_pattern(pattern).finditer(text):
+        out += [text[at : found.start()], _expand(replacement, found)]
+        at = found.end()
+    return "".join(out) + text[at:]
+
+
+def _expand(replacement: str, found: Match) -> str:
+    """Put groups into a replacement: $1, ${1}, $name; $$ is a dollar; what is no group is nothing."""
+
+    def group(reference: re.Match[str]) -> str:
+        name = reference.group(1) or reference.group(2)
+        if name is None:
+            return "$"
+        if name.isdigit():
+            number = int(name[:6])
+            return (found.group(number) or "") if number <= len(found.groups()) else ""
+        return found.groupdict().get(name) or ""
+
+    return _REFERENCE.sub(group, replacement)
+
+
+def _title(text: str) -> str:
+    """Put each word's first letter in capitals, as Go's strings.Title."""
+    out, inside = [], False
+    for character in text:
+        out.append(character if inside else character.title() if len(character.title()) == 1 else character)
+        inside = character.isalnum() or character == "_" or not (character.isascii() or character.isspace())
+    return "".join(out)
+
+
+def _split_port(address: str) -> tuple[str, str] | None:
+    """Split "host:port" as Go's net.SplitHostPort; None where that fails."""
+    host, colon, port = address.rpartition(":")
+    if host.startswith("[") and host.endswith("]") and "[" not in host[1:]:
+        return host[1:-1], port
+    if not colon or ":" in host or "[" in host or "]" in address:
+        return None
+    return host, port
+
+
+def _strip_port(address: str) -> str:
+    parts = _split_port(address)
+    return parts[0] if parts else address
+
+
+def _strip_domain(address: str) -> str:
+    host, port = _split_port(address) or (address, "")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        name = host.split(".", 1)[0]
+        return f"{name}:{port}" if port else name
+    return address
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return compile_pattern(pattern).search(text) is not None
+
+
+def _numbered(*values: Any) -> dict[str, Any]:
+    return {f"arg{at}": value for at, value in enumerate(values)}
+
+
+def _unbound(*_: Any) -> Any:
+    raise BadInput("cannot be called here")
+
+
+def _of_text(call: Callable[..., Any], count: int = 1) -> Function:
+    return Function(call, ("string",) * count)
+
+
+_FUNCTIONS: dict[str, Function] = {
+    "query": _of_text(_unbound),
+    "first": Function(_first, ("any",)),
+    "label": Function(lambda name, sample: _of_sample(sample, "Labels").get(name, ""), ("string", "any")),
+    "value": Function(lambda sample: _of_sample(sample, "Value"), ("any",)),
+    "strvalue": Function(lambda sample: _of_sample(sample, "Labels").get("__value__", ""), ("any",)),
+    "sortByLabel": Function(_sort_by_label, ("string", "any")),
+    "args": Function(_numbered, (), "any"),
+    "humanize": Function(humanize.humanize, ("any",)),
+    "humanize1024": Function(humanize.humanize_1024, ("any",)),
+    "humanizeDuration": Function(humanize.humanize_duration, ("any",)),
+    "humanizePercentage": Function(humanize.humanize_percentage, ("any",)),
+    "humanizeTimestamp": Function(humanize.humanize_timestamp, ("any",)),
+    "toTime": Function(humanize.to_time, ("any",)),
+    "parseDuration": _of_text(humanize.duration_seconds),
+    "title": _of_text(_title),
+    "toUpper": _of_text(str.upper),
+    "toLower": _of_text(str.lower),
+    "match": _of_text(_matches, 2),
+    "reReplaceAll": _of_text(_replace_all, 3),
+    "safeHtml": _of_text(SafeText),
+    "graphLink": _of_text(lambda expr: link(expr, 0)),
+    "tableLink": _of_text(lambda expr: link(expr, 1)),
+    "stripPort": _of_text(_strip_port),
+    "stripDomain": _of_text(_strip_domain),
+    "pathPrefix": Function(_unbound),
+    "externalURL": Function(_unbound),
+}
