@@ -1,0 +1,35 @@
+"""Warnings and infos that come with an answer, with Prometheus' texts and positions.
+
+source  Prometheus 3.5, util/annotations/annotations.go
+"""
+
+from watchkeeper.query.promql.ast import Expr
+
+
+class Annotations:
+    """Notes of one query, each text once; positions are those of the expression in the query's text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._warnings: dict[str, None] = {}
+        self._infos: dict[str, None] = {}
+
+    def warn(self, message: str, at: Expr) -> None:
+        """Add a warning: the answer may be wrong."""
+        self._warnings[f"PromQL warning: {message} ({self._position(at)})"] = None
+
+    def inform(self, message: str, at: Expr) -> None:
+        """Add an info: the query may not be what was meant."""
+        self._infos[f"PromQL info: {message} ({self._position(at)})"] = None
+
+    @property
+    def warnings(self) -> list[str]:
+        return list(self._warnings)
+
+    @property
+    def infos(self) -> list[str]:
+        return list(self._infos)
+
+    def _position(self, at: Expr) -> str:
+        before = self._text[: at.start]
+        return f"{before.count(chr(10)) + 1}:{at.start - before.rfind(chr(10))}"

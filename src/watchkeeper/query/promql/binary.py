@@ -1,0 +1,188 @@
+"""Binary operators between scalars and vectors.
+
+source  Prometheus 3.5, promql/engine.go VectorBinop, VectorscalarBinop
+"""
+
+import numpy as np
+
+from watchkeeper.model.errors import BadQuery
+from watchkeeper.model.frame import Floats
+from watchkeeper.model.labels import METRIC_NAME, Ints, LabelTable
+from watchkeeper.query.promql.ast import Binary, Matching
+from watchkeeper.query.promql.context import Query
+from watchkeeper.query.promql.lexer import go_quote
+from watchkeeper.query.promql.matrix import Mask, Scalar, Value, Vector, group, joined_rows, unique_series, without_name
+from watchkeeper.query.promql.operators import COMPARISONS, compute
+
+
+def binary(query: Query, node: Binary, left: Value, right: Value) -> Value:
+    """Evaluate an operator on two evaluated sides."""
+    if isinstance(left, Scalar) and isinstance(right, Scalar):
+        return Scalar(compute(node.op, left.values, right.values))
+    if isinstance(left, Vector) and isinstance(right, Vector):
+        return _SETS[node.op](query, node, left, right) if node.op in _SETS else _vectors(query, node, left, right)
+    if isinstance(left, Vector):
+        assert isinstance(right, Scalar)
+        return _with_scalar(node, left, left.values, right.values)
+    assert isinstance(left, Scalar) and isinstance(right, Vector)
+    return _with_scalar(node, right, left.values, right.values)
+
+
+def _with_scalar(node: Binary, vector: Vector, left: Floats, right: Floats) -> Vector:
+    if node.op in COMPARISONS and not node.return_bool:
+        with np.errstate(invalid="ignore"):
+            kept = COMPARISONS[node.op](left, right)
+        return Vector(vector.labels, vector.values, vector.present & kept)
+    return unique_series(Vector(without_name(vector.labels), compute(node.op, left, right), vector.present))
+
+
+# --- vector and vector --------------------------------------------------------------------------------------
+
+
+def _signatures(query: Query, matching: Matching, left: LabelTable, right: LabelTable) -> tuple[Ints, Ints, int]:
+    """Number the series of both sides by the labels they match on.
+
+    returns  int64[left], int64[right], how many numbers there are
+    """
+    kept = [_match_labels(matching, side) for side in (left, right)]
+    ids, first = group(query.joined(kept))
+    return ids[: len(left)], ids[len(left) :], len(first)
+
+
+def _match_labels(matching: Matching, labels: LabelTable) -> LabelTable:
+    return labels.keep(matching.labels) if matching.on else labels.drop((*matching.labels, METRIC_NAME))
+
+
+def _vectors(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:
+    matching = node.matching
+    assert matching is not None
+    if not len(left.labels) or not len(right.labels):
+        return left.take(np.zeros(0, np.int64))
+    swapped = matching.card == "one-to-many"
+    many, one = (right, left) if swapped else (left, right)
+    many_ids, one_ids, groups = _signatures(query, matching, many.labels, one.labels)
+    one = _once_a_group(matching, one, one_ids, many_ids, swapped=swapped)
+    many_at, one_at = _pairs(many_ids, one_ids, groups)
+    many_values, one_values = many.values[many_at], one.values[one_at]
+    present = many.present[many_at] & one.present[one_at]
+    sides = (one_values, many_values) if swapped else (many_values, one_values)
+    if node.op in COMPARISONS and not node.return_bool:
+        with np.errstate(invalid="ignore"):
+            present &= COMPARISONS[node.op](*sides)
+        values = sides[0]
+    else:
+        values = compute(node.op, *sides)
+    labels = _result_labels(node, matching, many.labels.take(many_at), one.labels.take(one_at))
+    result = Vector(labels, values, present)
+    return _checked(matching, result, many_ids[many_at])
+
+
+def _pairs(many_ids: Ints, one_ids: Ints, groups: int) -> tuple[Ints, Ints]:
+    """Give the indices of all pairs with the same number, in the order of the many side."""
+    partner = np.full(groups, -1, np.int64)
+    partner[one_ids[::-1]] = np.arange(len(one_ids))[::-1]
+    if len(np.unique(one_ids)) == len(one_ids):
+        found = partner[many_ids]
+        many_at = np.nonzero(found >= 0)[0]
+        return many_at, found[many_at]
+    order = np.argsort(one_ids, kind="stable")
+    starts = np.searchsorted(one_ids[order], many_ids, side="left")
+    sizes = np.searchsorted(one_ids[order], many_ids, side="right") - starts
+    many_at = np.repeat(np.arange(len(many_ids)), sizes)
+    within = np.arange(len(many_at)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return many_at, order[np.repeat(starts, sizes) + within]
+
+
+def _once_a_group(matching: Matching, one: Vector, ids: Ints, other_ids: Ints, *, swapped: bool) -> Vector:
+    """Check that the one side has one series a group at each step."""
+    del other_ids  # Prometheus refuses doubles on the one side whether or not they have partners
+    if len(np.unique(ids)) == len(ids):
+        return one
+    order = np.argsort(ids, kind="stable")
+    starts = np.nonzero(np.diff(ids[order], prepend=-1))[0]
+    counts = np.add.reduceat(one.present[order].astype(np.int32), starts, axis=0)
+    if (counts > 1).any():
+        where, step = (int(found[0]) for found in np.nonzero(counts > 1))
+        members = order[starts[where] :]
+        members = members[ids[members] == ids[order[starts[where]]]]
+        doubles = one.labels.take(members[one.present[members, step]][:2])
+        kept = _match_labels(matching, doubles).labels()[0]
+        side = "left" if swapped else "right"
+        raise BadQuery(
+            f"found duplicate series for the match group {_braced(kept)} on the {side} hand-side of the operation: "
+            f"[{', '.join(_braced(labels) for labels in doubles.labels()[::-1])}]"
+            ";many-to-many matching not allowed: matching labels must be unique on one side"
+        )
+    return one
+
+
+def _braced(labels: dict[str, str]) -> str:
+    return "{" + ", ".join(f"{name}={go_quote(value)}" for name, value in labels.items()) + "}"
+
+
+def _result_labels(node: Binary, matching: Matching, many: LabelTable, one: LabelTable) -> LabelTable:
+    labels = many
+    if node.op not in COMPARISONS or node.return_bool:
+        labels = without_name(labels)
+    if matching.card == "one-to-one":
+        return labels.keep(matching.labels) if matching.on else labels.drop(matching.labels)
+    for name in matching.include:
+        labels = labels.replaced(name, one.column(name))
+    return labels
+
+
+def _checked(matching: Matching, result: Vector, ids: Ints) -> Vector:
+    """Refuse two results of one group (one-to-one) or with equal labels at one step; join those that never meet."""
+    if matching.card == "one-to-one":
+        fault = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+        if len(np.unique(ids)) < len(ids):
+            numbers, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+            joined_rows(result, inverse, first, fault)
+            del numbers
+    else:
+        fault = "multiple matches for labels: grouping labels must ensure unique matches"
+    unique, first = group(result.labels)
+    return result if len(first) == len(unique) else joined_rows(result, unique, first, fault)
+
+
+# --- set operators ------------------------------------------------------------------------------------------
+
+
+def _presence(vector: Vector, ids: Ints, groups: int) -> Mask:
+    """Say at which steps a group has any series; bool[groups, steps]."""
+    out = np.zeros((groups, vector.present.shape[1]), np.bool_)
+    np.logical_or.at(out, ids, vector.present)
+    return out
+
+
+def _and(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:
+    return _filtered(query, node, left, right, wanted=True)
+
+
+def _unless(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:
+    return _filtered(query, node, left, right, wanted=False)
+
+
+def _filtered(query: Query, node: Binary, left: Vector, right: Vector, *, wanted: bool) -> Vector:
+    assert node.matching is not None
+    if not len(left.labels):
+        return left
+    if not len(right.labels):
+        return left.take(np.zeros(0, np.int64)) if wanted else left
+    left_ids, right_ids, groups = _signatures(query, node.matching, left.labels, right.labels)
+    there = _presence(right, right_ids, groups)[left_ids]
+    return Vector(left.labels, left.values, left.present & (there == wanted), left.ordered)
+
+
+def _or(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:
+    if not len(right.labels):
+        return left
+    if not len(left.labels):
+        return right
+    added = _filtered(query, node, right, left, wanted=False)
+    labels = query.joined([left.labels, added.labels])
+    values, present = np.concatenate([left.values, added.values]), np.concatenate([left.present, added.present])
+    return unique_series(Vector(labels, values, present))
+
+
+_SETS = {"and": _and, "unless": _unless, "or": _or}

@@ -1,0 +1,81 @@
+"""What an evaluation knows besides the expression: its steps, its data, its limits and its notes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from watchkeeper.model.doors import MetricReader
+from watchkeeper.model.frame import FrameSlice, Times
+from watchkeeper.model.labels import LabelTable, Symbols
+from watchkeeper.model.matchers import Matcher
+from watchkeeper.query.limits import Budget
+from watchkeeper.query.promql.annotations import Annotations
+from watchkeeper.query.promql.ast import At
+from watchkeeper.query.settings import QuerySettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """The moments an expression is evaluated at: start, start + step, … up to end; Unix ms."""
+
+    start_ms: int
+    end_ms: int
+    step_ms: int
+    times: Times
+
+    @classmethod
+    def spanning(cls, start_ms: int, end_ms: int, step_ms: int) -> "Steps":
+        """Lay out the steps from start to end, both included."""
+        return cls(start_ms, end_ms, step_ms, np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def first(self) -> "Steps":
+        """Give the first step alone."""
+        return Steps(self.start_ms, self.start_ms, self.step_ms, self.times[:1])
+
+
+class Query:
+    """The state of one query while it runs, in one thread.
+
+    symbols  an overlay on the store's: strings that the query makes are gone with it
+    """
+
+    def __init__(
+        self, reader: MetricReader, settings: QuerySettings, steps: Steps, lookback_ms: int, budget: Budget, text: str
+    ) -> None:
+        self.settings, self.steps, self.lookback_ms, self.budget = settings, steps, lookback_ms, budget
+        self.symbols: Symbols = reader.symbols.overlay()
+        self.notes = Annotations(text)
+        self._reader = reader
+        self._read: dict[tuple[Sequence[Matcher], int, int], list[FrameSlice]] = {}
+
+    def select(self, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> list[FrameSlice]:
+        """Read samples from the store, the same ones once a query only.
+
+        raises  TooManySamples, TimedOut
+        """
+        key = (matchers, start_ms, end_ms)
+        found = self._read.get(key)
+        if found is None:
+            found = self._reader.select(matchers, start_ms, end_ms)
+            found = [frame for frame in found if len(frame.times) and len(frame.labels)]
+            self.budget.charge(sum(frame.values.size for frame in found))
+            self._read[key] = found
+        return found
+
+    def resolve(self, at: At) -> int | None:
+        """Give the moment that an @ modifier names, Unix ms."""
+        if at == "start":
+            return self.steps.start_ms
+        if at == "end":
+            return self.steps.end_ms
+        return at
+
+    def joined(self, tables: Sequence[LabelTable]) -> LabelTable:
+        """Put label tables of this query one after the other."""
+        if len(tables) == 1:
+            return LabelTable(tables[0].names, tables[0].codes, self.symbols)
+        return LabelTable.join(tables, self.symbols)

@@ -1,0 +1,187 @@
+"""The door to PromQL: an expression and its moments in, a Result out."""
+
+import numpy as np
+
+from watchkeeper.model import metrics
+from watchkeeper.model.doors import AlertSample, MetricReader
+from watchkeeper.model.errors import BadQuery, OverLimit
+from watchkeeper.model.frame import ABSENT
+from watchkeeper.model.labels import LabelTable
+from watchkeeper.query.limits import Budget
+from watchkeeper.query.promql.ast import Expr, Type
+from watchkeeper.query.promql.context import Query, Steps
+from watchkeeper.query.promql.evaluate import evaluate, range_vector
+from watchkeeper.query.promql.matrix import Scalar, Text, Value, Vector, ever
+from watchkeeper.query.promql.parser import parse
+from watchkeeper.query.promql.result import Result
+from watchkeeper.query.promql.windows import RangeVector
+from watchkeeper.query.settings import QuerySettings
+
+_SECONDS = metrics.histogram(
+    "watchkeeper_query_duration_seconds", "How long PromQL queries took.", ("kind",), (0.001, 0.01, 0.1, 1, 10, 100)
+)
+
+
+class Engine:
+    """Evaluates PromQL over a store (or any MetricReader). Methods block; any number of threads may call them."""
+
+    def __init__(self, reader: MetricReader, settings: QuerySettings | None = None) -> None:
+        self._reader, self.settings = reader, settings or QuerySettings()
+
+    def parse(self, expr: str) -> Expr:
+        """Parse and type-check.
+
+        raises  BadQuery with line and column; OverLimit when the text is too long
+        """
+        if len(expr) > self.settings.expression_bytes_max:
+            raise OverLimit("query.expression_bytes_max", f"{len(expr)} characters", self.settings.expression_bytes_max)
+        return parse(expr, experimental=self.settings.experimental_functions)
+
+    def instant(
+        self, expr: str, time_ms: int, *, timeout_s: float | None = None, lookback_ms: int | None = None
+    ) -> Result:
+        """Evaluate at one moment.
+
+        time_ms      Unix ms
+        timeout_s    shortens the engine's own timeout
+        lookback_ms  how old a sample may be; None: the setting
+        raises       BadQuery (parse errors have a position), OverLimit, Refused on timeout
+        """
+        steps = Steps.spanning(time_ms, time_ms, 1)
+        with _SECONDS.labels("instant").time():
+            return self._run(expr, steps, timeout_s, lookback_ms, instant=True)
+
+    def range(
+        self,
+        expr: str,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        *,
+        timeout_s: float | None = None,
+        lookback_ms: int | None = None,
+    ) -> Result:
+        """Evaluate at every step from start to end.
+
+        raises  BadQuery (parse errors have a position), OverLimit, Refused on timeout
+        """
+        if step_ms <= 0:
+            raise BadQuery("zero or negative query resolution step widths are not accepted. Try a positive integer")
+        if (end_ms - start_ms) // step_ms + 1 > self.settings.points_max:
+            raise TooManyPoints(self.settings.points_max)
+        steps = Steps.spanning(start_ms, end_ms, step_ms)
+        with _SECONDS.labels("range").time():
+            return self._run(expr, steps, timeout_s, lookback_ms, instant=False)
+
+    def ask(self, expr: str, time_ms: int) -> list[AlertSample]:
+        """Evaluate at one moment and give the vector's elements: model.doors.Ask."""
+        result = self.instant(expr, time_ms)
+        if result.kind not in (Type.VECTOR, Type.SCALAR):
+            raise BadQuery("rule result is not a vector or scalar")
+        return result.samples()
+
+    def _run(
+        self, text: str, steps: Steps, timeout_s: float | None, lookback_ms: int | None, *, instant: bool
+    ) -> Result:
+        expr = self.parse(text)
+        longest_s = self.settings.timeout_ms / 1000
+        budget = Budget(self.settings.max_samples, longest_s if timeout_s is None else min(timeout_s, longest_s))
+        lookback = self.settings.lookback_delta_ms if lookback_ms is None else lookback_ms
+        query = Query(self._reader, self.settings, steps, lookback, budget, text)
+        if not instant and expr.type not in (Type.SCALAR, Type.VECTOR):
+            got = expr.type.documented
+            raise BadQuery(f"invalid expression type {_quoted(got)} for range query, must be Scalar or instant Vector")
+        if expr.type is Type.MATRIX:
+            return _samples(query, range_vector(query, expr, steps))
+        result = _result(query, evaluate(query, expr, steps), steps, instant=instant)
+        budget.check_time()
+        return result
+
+
+class TooManyPoints(OverLimit):
+    """A range query with too many steps, in Prometheus' words."""
+
+    def __init__(self, allowed: int) -> None:
+        super().__init__("query.points_max", "more", allowed)
+        self.args = (
+            (
+                f"exceeded maximum resolution of {allowed:,} points per timeseries. "
+                "Try decreasing the query resolution (?step=XX)"
+            ),
+        )
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def _result(query: Query, value: Value, steps: Steps, *, instant: bool) -> Result:
+    no_labels = LabelTable((), np.zeros((0, 1), np.int32), query.symbols)
+    if isinstance(value, Text):
+        return Result(
+            Type.STRING,
+            no_labels,
+            steps.times,
+            np.zeros((1, 1)),
+            np.ones((1, 1), np.bool_),
+            text=value.value,
+            warnings=query.notes.warnings,
+            infos=query.notes.infos,
+        )
+    if isinstance(value, Scalar):
+        kind = Type.SCALAR if instant else Type.MATRIX
+        there = np.ones((1, len(steps)), np.bool_)
+        return Result(
+            kind,
+            no_labels,
+            steps.times,
+            value.values[None, :],
+            there,
+            warnings=query.notes.warnings,
+            infos=query.notes.infos,
+        )
+    kind = Type.VECTOR if instant else Type.MATRIX
+    if not value.present.all():
+        seen = ever(value.present)
+        value = value if seen.all() else value.take(seen)
+    return Result(
+        kind,
+        value.labels,
+        steps.times,
+        value.values,
+        value.present,
+        value.ordered and instant,
+        warnings=query.notes.warnings,
+        infos=query.notes.infos,
+    )
+
+
+def _samples(query: Query, ranges: RangeVector) -> Result:
+    """Give a range vector's own samples at one moment, as a matrix over all their times."""
+    found: list[tuple[np.typing.NDArray[np.int64], np.typing.NDArray[np.float64]]] = []
+    for block in ranges.blocks:
+        lo, hi = block.lo.reshape(-1, 1), block.hi.reshape(-1, 1)
+        for series in range(block.shape[0]):  # the samples themselves are the answer, series by series
+            window = series if len(lo) == block.shape[0] else 0
+            here = slice(int(lo[window, 0]), int(hi[window, 0]))
+            found.append((block.times[here], block.values[series if len(block.values) > 1 else 0, here]))
+    times = np.unique(np.concatenate([one for one, _ in found])) if found else np.zeros(0, np.int64)
+    query.budget.charge(len(found) * len(times))
+    values = np.full((len(found), len(times)), ABSENT)
+    present = np.zeros(values.shape, np.bool_)
+    for series, (at, numbers) in enumerate(found):
+        columns = np.searchsorted(times, at)
+        values[series, columns], present[series, columns] = numbers, True
+    seen = ever(present)
+    return Result(
+        Type.MATRIX,
+        ranges.labels.take(seen),
+        times,
+        values[seen],
+        present[seen],
+        warnings=query.notes.warnings,
+        infos=query.notes.infos,
+    )
+
+
+__all__ = ["Engine", "Result", "TooManyPoints"]

@@ -1,0 +1,222 @@
+"""The tree walk: each node becomes one matrix for all steps.
+
+source  Prometheus 3.5, promql/engine.go evaluator.eval
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from watchkeeper.model.frame import Floats
+from watchkeeper.query.promql import aggregate, binary, rank, select
+from watchkeeper.query.promql.ast import (
+    Aggregate,
+    Binary,
+    Call,
+    Expr,
+    MatrixSelector,
+    NumberLiteral,
+    Paren,
+    StringLiteral,
+    Subquery,
+    Type,
+    Unary,
+    VectorSelector,
+    unwrapped,
+)
+from watchkeeper.query.promql.context import Query, Steps
+from watchkeeper.query.promql.functions import table
+from watchkeeper.query.promql.functions.absent import absent_labels
+from watchkeeper.query.promql.functions.applied import Applied
+from watchkeeper.query.promql.lexer import go_quote
+from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, ever, unique_series, without_name
+from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of, windows_over
+
+_DEPENDS_ON_STEP = frozenset({
+    "day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year",
+    "predict_linear", "time", "timestamp",
+})  # fmt: skip
+_COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
+
+
+def evaluate(query: Query, expr: Expr, steps: Steps) -> Value:
+    """Evaluate an expression that is no range vector, at all steps.
+
+    raises  BadQuery, OverLimit, Refused (timeout)
+    """
+    query.budget.check_time()
+    if len(steps) > 1 and not isinstance(expr, NumberLiteral | StringLiteral) and is_fixed(expr):
+        return _repeated(evaluate(query, expr, steps.first()), len(steps))
+    return _EVALUATE[type(expr)](query, expr, steps)
+
+
+def is_fixed(expr: Expr) -> bool:
+    """Say whether an expression gives the same at every step, because of @ and literals."""
+    if isinstance(expr, VectorSelector):
+        return expr.at is not None
+    if isinstance(expr, Subquery) and expr.at is not None:
+        return True
+    if isinstance(expr, Subquery) or (isinstance(expr, Call) and expr.name in _DEPENDS_ON_STEP):
+        return False
+    return all(is_fixed(child) for child in expr.children)
+
+
+def _repeated(value: Value, steps: int) -> Value:
+    if isinstance(value, Scalar):
+        return Scalar(np.broadcast_to(value.values, (steps,)))
+    if isinstance(value, Vector):
+        shape = (len(value.labels), steps)
+        values, present = np.broadcast_to(value.values, shape), np.broadcast_to(value.present, shape)
+        return Vector(value.labels, values, present, value.ordered)
+    return value
+
+
+# --- leaves -------------------------------------------------------------------------------------------------
+
+
+def _number(_query: Query, node: NumberLiteral, steps: Steps) -> Scalar:
+    return Scalar(np.full(len(steps), node.value))
+
+
+def _string(_query: Query, node: StringLiteral, _steps: Steps) -> Text:
+    return Text(node.value)
+
+
+def _paren(query: Query, node: Paren, steps: Steps) -> Value:
+    return evaluate(query, node.expr, steps)
+
+
+# --- operators ----------------------------------------------------------------------------------------------
+
+
+def _unary(query: Query, node: Unary, steps: Steps) -> Value:
+    value = evaluate(query, node.expr, steps)
+    if node.op == "+":
+        return value
+    if isinstance(value, Scalar):
+        return Scalar(-value.values)
+    assert isinstance(value, Vector)
+    return unique_series(Vector(without_name(value.labels), -value.values, value.present))
+
+
+def _binary(query: Query, node: Binary, steps: Steps) -> Value:
+    left, right = evaluate(query, node.lhs, steps), evaluate(query, node.rhs, steps)
+    value = binary.binary(query, node, left, right)
+    return _charged(query, value)
+
+
+def _charged(query: Query, value: Value) -> Value:
+    if isinstance(value, Vector):
+        query.budget.charge(value.values.size)
+    return value
+
+
+def _aggregate(query: Query, node: Aggregate, steps: Steps) -> Value:
+    vector = evaluate(query, node.expr, steps)
+    assert isinstance(vector, Vector)
+    if node.param is None:
+        found = aggregate.aggregate(node, vector)
+    else:
+        found = rank.aggregate(query, node, vector, evaluate(query, node.param, steps))
+    query.budget.release(vector.values.size)
+    return _charged(query, found)
+
+
+# --- functions ----------------------------------------------------------------------------------------------
+
+
+def _call(query: Query, node: Call, steps: Steps) -> Value:
+    if node.name == "timestamp" and isinstance(unwrapped(node.args[0]), VectorSelector):
+        found = select.select_times(query, unwrapped(node.args[0]), steps)  # type: ignore[arg-type]
+        return unique_series(Vector(without_name(found.labels), found.values, found.present))
+    if any(arg.type is Type.MATRIX for arg in node.args):
+        return _charged(query, _range_call(query, node, steps))
+    args = [evaluate(query, arg, steps) for arg in node.args]
+    with np.errstate(all="ignore"):
+        return _charged(query, table.VECTOR[node.name](Applied(node, args, query, steps)))
+
+
+def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
+    at = next(number for number, arg in enumerate(node.args) if arg.type is Type.MATRIX)
+    ranges = range_vector(query, node.args[at], steps)
+    scalars = [evaluate(query, arg, steps) for number, arg in enumerate(node.args) if number != at]
+    numbers = [value.values for value in scalars if isinstance(value, Scalar)]
+    if node.name == "absent_over_time":
+        _, there = ranges.apply(table.RANGE["present_over_time"])
+        gone = np.asarray(~there.any(axis=0))
+        answer = Applied(node, [], query, steps).lone(np.ones(1), gone, absent_labels(node.args[0]))
+        return answer if gone.any() else answer.take(np.zeros(0, np.int64))
+    _check_arguments(query, node, numbers)
+    values, present = ranges.apply(_with_numbers(table.RANGE[node.name], numbers))
+    seen = ever(present)
+    labels = ranges.labels
+    if not seen.all():
+        labels, values, present = labels.take(seen), values[seen], present[seen]
+    if node.name in ("rate", "increase"):
+        _inform_of_gauges(query, node, ranges)
+    vector = Vector(labels if node.name in table.KEEP_NAME else without_name(labels), values, present)
+    return unique_series(vector)
+
+
+def _with_numbers(
+    function: Callable[..., tuple[Floats, Mask]], numbers: list[Floats]
+) -> Callable[[Windows], tuple[Floats, Mask]]:
+    """Give the function its scalar arguments, one number a window."""
+
+    def apply(windows: Windows) -> tuple[Floats, Mask]:
+        return function(windows, *(np.tile(one, len(windows.lo) // len(one)) for one in numbers))
+
+    return apply
+
+
+def _check_arguments(query: Query, node: Call, numbers: list[Floats]) -> None:
+    if node.name == "quantile_over_time":
+        rank.warn_of_quantile(query, node.args[0], numbers[0])
+
+
+def _inform_of_gauges(query: Query, node: Call, ranges: RangeVector) -> None:
+    if "__name__" not in ranges.labels.names or not ranges.blocks:
+        return
+    codes = np.unique(ranges.labels.column("__name__"))
+    for name in query.symbols.texts(codes):
+        if name and not name.endswith(_COUNTER_ENDINGS):
+            message = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "
+            query.notes.inform(message + go_quote(name), node.args[0])
+
+
+def range_vector(query: Query, expr: Expr, steps: Steps) -> RangeVector:
+    """Evaluate a range selector or a subquery to windows."""
+    node = unwrapped(expr)
+    if isinstance(node, MatrixSelector):
+        return select.select_range(query, node, steps)
+    assert isinstance(node, Subquery), node
+    return _subquery(query, node, steps)
+
+
+def _subquery(query: Query, node: Subquery, steps: Steps) -> RangeVector:
+    """Evaluate the inner expression at multiples of its own step, and lay windows over what it gives."""
+    ends = select.window_ends(steps, query.resolve(node.at), node.offset_ms)
+    step_ms = node.step_ms or query.settings.subquery_step_ms
+    begin = int(ends.min()) - node.range_ms
+    inner = Steps.spanning(begin - begin % step_ms + step_ms, int(ends.max()), step_ms)
+    vector = evaluate(query, node.expr, inner) if len(inner) else select.empty_vector(query, inner)
+    assert isinstance(vector, Vector)
+    if not len(vector.labels) or not len(inner):
+        return RangeVector(select.empty_vector(query, steps).labels, [], len(steps))
+    frame = windows_over(np.ascontiguousarray(vector.values), vector.present, inner.times, vector.labels)
+    tables, blocks = windows_of([frame], ends, steps.times, node.range_ms, keep_stale=True)
+    if not blocks:
+        return RangeVector(select.empty_vector(query, steps).labels, [], len(steps))
+    return RangeVector(query.joined(tables), blocks, len(steps))
+
+
+_EVALUATE: dict[type[Expr], Callable[..., Value]] = {
+    NumberLiteral: _number,
+    StringLiteral: _string,
+    Paren: _paren,
+    VectorSelector: select.select_vector,
+    Unary: _unary,
+    Binary: _binary,
+    Aggregate: _aggregate,
+    Call: _call,
+}

@@ -1,0 +1,124 @@
+"""rate, increase, delta and their kin: how much a series moved inside each window.
+
+source  Prometheus 3.5, promql/functions.go extrapolatedRate, instantValue
+"""
+
+import numpy as np
+
+from watchkeeper.model.frame import Floats
+from watchkeeper.model.labels import Ints
+from watchkeeper.query.promql.matrix import Mask
+from watchkeeper.query.promql.windows import Windows
+
+Found = tuple[Floats, Mask]
+
+
+def rate(windows: Windows) -> Found:
+    """Give a counter's increase per second, extrapolated to the window's ends."""
+    return _extrapolated(windows, counter=True, per_second=True)
+
+
+def increase(windows: Windows) -> Found:
+    """Give a counter's increase, extrapolated to the window's ends."""
+    return _extrapolated(windows, counter=True, per_second=False)
+
+
+def delta(windows: Windows) -> Found:
+    """Give a gauge's difference, extrapolated to the window's ends."""
+    return _extrapolated(windows, counter=False, per_second=False)
+
+
+def irate(windows: Windows) -> Found:
+    """Give the increase per second between the last two samples."""
+    before, last = np.maximum(windows.last - 1, 0), windows.last
+    newest, older = windows.values.take(last, axis=1), windows.values.take(before, axis=1)
+    moved = np.where(newest < older, newest, newest - older)
+    seconds = (windows.times[last] - windows.times[before]) / 1000
+    return moved / seconds, windows.filled(2)
+
+
+def idelta(windows: Windows) -> Found:
+    """Give the difference between the last two samples."""
+    newest = windows.values.take(windows.last, axis=1)
+    return newest - windows.values.take(np.maximum(windows.last - 1, 0), axis=1), windows.filled(2)
+
+
+def changes(windows: Windows) -> Found:
+    """Count how often the value changed; NaN to NaN is no change."""
+    left, right = windows.values[:, :-1], windows.values[:, 1:]
+    changed = left != right
+    changed &= ~(np.isnan(left) & np.isnan(right))
+    return _count_pairs(windows, changed), windows.filled()
+
+
+def resets(windows: Windows) -> Found:
+    """Count how often the value went down."""
+    return _count_pairs(windows, windows.values[:, 1:] < windows.values[:, :-1]), windows.filled()
+
+
+def _count_pairs(windows: Windows, happened: Mask) -> Floats:
+    """Count what happened between neighbouring samples that both lie in the window."""
+    before = np.zeros(windows.values.shape, np.int64)
+    np.cumsum(happened, axis=1, out=before[:, 1:])
+    return (before.take(windows.last, axis=1) - before.take(windows.first, axis=1)).astype(np.float64)
+
+
+def _extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Found:
+    first, last = windows.first, windows.last
+    begin = windows.values.take(first, axis=1)
+    moved = windows.values.take(last, axis=1)
+    moved -= begin
+    if counter:
+        _add_resets(windows, moved)
+    sampled, to_start, to_end, mean = _spans(windows, first, last)
+    threshold = mean * 1.1
+    to_start = np.where(to_start >= threshold, mean / 2, to_start)
+    to_end = np.where(to_end >= threshold, mean / 2, to_end)
+    if not counter:
+        moved *= (sampled + to_start + to_end) / sampled
+        return moved, windows.filled(2)
+    # A counter cannot have been below zero: reach back no further than to where it would have been zero.
+    to_zero = sampled * (begin / moved)
+    applies = (moved > 0) & (begin >= 0) & (to_zero < to_start)
+    factor = (sampled + np.where(applies, to_zero, to_start) + to_end) / sampled
+    if per_second:
+        factor /= windows.range_ms / 1000
+    factor *= moved
+    return factor, windows.filled(2)
+
+
+def _spans(windows: Windows, first: Ints, last: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+    """Give, in seconds and a window: sampled span, start to first sample, last sample to end, mean between samples."""
+    begin_ms, end_ms = windows.times[first], windows.times[last]
+    sampled = (end_ms - begin_ms) / 1000
+    to_start = (begin_ms - (windows.ends_ms - windows.range_ms)) / 1000
+    to_end = (windows.ends_ms - end_ms) / 1000
+    return sampled, to_start, to_end, sampled / np.maximum(windows.counts - 1, 1)
+
+
+def _add_resets(windows: Windows, moved: Floats) -> None:
+    """Add, in place, what counters had reached before each reset inside the window.
+
+    Resets are rare: only their places are kept, and only windows with one are summed again.
+    """
+    values = windows.values
+    fell = values[:, 1:] < values[:, :-1]
+    if not fell.any():
+        return
+    rows = np.nonzero(fell.any(axis=1))[0]
+    before = np.zeros((len(rows), values.shape[1]), np.int64)
+    np.cumsum(fell[rows], axis=1, out=before[:, 1:])
+    before[1:] += np.cumsum(before[:-1, -1])[:, None]
+    lost = np.append(values[rows][:, :-1][fell[rows]], 0.0)
+    start, stop = before.take(windows.first, axis=1), before.take(windows.last, axis=1)
+    row, window = np.nonzero((stop > start) & windows.filled(2))
+    if not len(row):
+        return
+    pairs = np.stack([start[row, window], stop[row, window]], axis=1).ravel()
+    moved[rows[row], window] += np.add.reduceat(lost, pairs)[::2]
+
+
+RANGE = {
+    "rate": rate, "increase": increase, "delta": delta, "irate": irate, "idelta": idelta,
+    "changes": changes, "resets": resets,
+}  # fmt: skip

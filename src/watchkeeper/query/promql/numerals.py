@@ -1,0 +1,39 @@
+"""Numbers as Go writes them: answers, label values and texts must equal Prometheus' letter by letter."""
+
+import math
+from decimal import Decimal
+
+
+def go_float(value: float) -> str:
+    """Write the shortest decimal that reads back, never with an exponent (Go's 'f', -1)."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    text = repr(float(value))
+    if "e" in text:
+        text = format(Decimal(text), "f")
+    return text.removesuffix(".0")
+
+
+def go_general(value: float) -> str:
+    """Write a number as Go's %g does: an exponent from 1e+21 and below 1e-4."""
+    if not math.isfinite(value):
+        return go_float(value)
+    if value and not 1e-4 <= abs(value) < 1e21:
+        mantissa, exponent = f"{Decimal(repr(float(value))):e}".split("e")
+        if "." in mantissa:
+            mantissa = mantissa.rstrip("0").removesuffix(".")
+        power = int(exponent)
+        return f"{mantissa}e{'-' if power < 0 else '+'}{abs(power):02d}"
+    return go_float(value)
+
+
+def go_parse(text: str) -> float | None:
+    """Read a number as Go's ParseFloat does; None when it is none."""
+    if not text or text != text.strip() or "_" in text:
+        return None
+    try:
+        return float.fromhex(text) if text.lower().lstrip("+-").startswith("0x") else float(text)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,146 @@
+"""Aggregations with a parameter: topk, bottomk, quantile, count_values, limitk, limit_ratio.
+
+source  Prometheus 3.5, promql/engine.go aggregationK, aggregationCountValues
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from watchkeeper.model.errors import BadQuery
+from watchkeeper.model.frame import Floats
+from watchkeeper.model.labels import Ints, LabelTable, fingerprint
+from watchkeeper.query.promql.aggregate import grouping
+from watchkeeper.query.promql.ast import Aggregate, Expr
+from watchkeeper.query.promql.context import Query
+from watchkeeper.query.promql.lexer import go_quote
+from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, ever, unique_series
+from watchkeeper.query.promql.numerals import go_float, go_general
+from watchkeeper.query.promql.precise import quantiles
+
+_INT64_MAX = float(1 << 63)
+
+
+def aggregate(query: Query, node: Aggregate, vector: Vector, param: Value) -> Vector:
+    """Evaluate an aggregation whose parameter is evaluated already."""
+    if isinstance(param, Text):
+        return _count_values(query, node, vector, param.value)
+    assert isinstance(param, Scalar)
+    if node.op == "quantile":
+        return _quantile(query, node, vector, param.values)
+    if node.op == "limit_ratio":
+        return _limit_ratio(query, node, vector, param.values)
+    return _choose(node, vector, _whole(param.values))
+
+
+def warn_of_quantile(query: Query, expr: Expr, quantile: Floats) -> None:
+    """Warn of quantiles that are none."""
+    for value in np.unique(quantile[~((quantile >= 0) & (quantile <= 1))]).tolist():
+        query.notes.warn(f"quantile value should be between 0 and 1, got {go_general(value)}", expr)
+
+
+def _whole(numbers: Floats) -> Ints:
+    """Read k of each step.
+
+    raises  BadQuery in Prometheus' words
+    """
+    if np.isnan(numbers).any():
+        raise BadQuery("Parameter value is NaN")
+    for wrong in numbers[~((numbers > -_INT64_MAX) & (numbers < _INT64_MAX))].tolist()[:1]:
+        raise BadQuery(f"Scalar value {go_general(wrong)} overflows int64")
+    return np.trunc(numbers).astype(np.int64)
+
+
+def _members(node: Aggregate, labels: LabelTable) -> list[Ints]:
+    """Give the series of each group."""
+    ids, first, _ = grouping(node, labels)
+    order = np.argsort(ids, kind="stable")
+    return np.split(order, np.searchsorted(ids[order], np.arange(1, len(first))))
+
+
+def _choose(node: Aggregate, vector: Vector, k: Ints) -> Vector:
+    """Keep k series of each group at each step: the largest, the smallest, or the first."""
+    if not len(vector.labels) or (k < 1).all():
+        return vector.take(np.zeros(0, np.int64))
+    key: Callable[[Floats], Floats] = {"topk": np.negative, "bottomk": np.positive}.get(node.op, np.zeros_like)
+    chosen = np.zeros(vector.present.shape, np.bool_)
+    ranked: list[Ints] = []
+    for members in _members(node, vector.labels):
+        present = vector.present[members]
+        order = _ranking(key(vector.values[members]), present, int(k.max()))
+        ranks = np.arange(len(order))[:, None]
+        mask = (ranks < k[None, :]) & np.take_along_axis(present, order, axis=0)
+        inside = np.zeros(present.shape, np.bool_)
+        np.put_along_axis(inside, order, mask, axis=0)
+        chosen[members] = inside
+        ranked.append(members[order[mask[:, 0], 0]])
+    if vector.values.shape[1] == 1 and node.op in ("topk", "bottomk"):
+        best = vector.take(np.concatenate(ranked))
+        return Vector(best.labels, best.values, best.present, ordered=True)
+    seen = ever(chosen)
+    return Vector(vector.labels.take(seen), vector.values[seen], chosen[seen])
+
+
+def _ranking(keys: Floats, present: Mask, wanted: int) -> Ints:
+    """Order the rows of each column by key: NaN after all numbers, what is not present last.
+
+    returns  int64[rows or wanted, steps]
+    """
+    if len(keys) > 4 * wanted and present.all() and not np.isnan(keys).any():
+        near = np.argpartition(keys, wanted - 1, axis=0)[:wanted]
+        near.sort(axis=0)  # ties go to the series that comes first
+        inside = np.argsort(np.take_along_axis(keys, near, axis=0), axis=0, kind="stable")
+        return np.take_along_axis(near, inside, axis=0)
+    return np.asarray(np.lexsort((keys, ~present), axis=0))
+
+
+def _quantile(query: Query, node: Aggregate, vector: Vector, quantile: Floats) -> Vector:
+    assert node.param is not None
+    if not len(vector.labels):
+        return vector
+    warn_of_quantile(query, node.param, quantile)
+    ids, first, labels = grouping(node, vector.labels)
+    values = np.where(vector.present, vector.values, np.nan)
+    out = np.empty((len(first), values.shape[1]))
+    count = np.empty(out.shape, np.int64)
+    with np.errstate(all="ignore"):
+        for number, members in enumerate(_members(node, vector.labels)):
+            count[number] = vector.present[members].sum(axis=0)
+            out[number] = quantiles(np.ascontiguousarray(values[members].T), count[number], quantile)
+    del ids
+    return Vector(labels, out, count > 0)
+
+
+def _count_values(query: Query, node: Aggregate, vector: Vector, label: str) -> Vector:
+    """Count the series of each value, under a label that holds the value."""
+    if not label:
+        raise BadQuery(f"invalid label name {go_quote(label)}")
+    if not len(vector.labels):
+        return vector
+    ids, _, labels = grouping(node, vector.labels)
+    row, step = np.nonzero(vector.present)
+    values = vector.values[row, step] + 0.0  # -0 and 0 are one value
+    distinct, which = np.unique(values, return_inverse=True)
+    texts = [go_float(value) for value in distinct.tolist()]
+    codes = np.array([query.symbols.code(text) for text in texts], np.int32)
+    pairs, inverse = np.unique(ids[row] * len(distinct) + which, return_inverse=True)
+    counts = np.zeros((len(pairs), vector.values.shape[1]))
+    np.add.at(counts, (inverse, step), 1.0)
+    table = labels.take(pairs // len(distinct)).replaced(label, codes[pairs % len(distinct)])
+    return unique_series(Vector(table, counts, counts > 0))
+
+
+def _limit_ratio(query: Query, node: Aggregate, vector: Vector, ratio: Floats) -> Vector:
+    """Keep about a share of the series, always the same ones; r < 0 keeps the complement of 1 + r."""
+    assert node.param is not None
+    if np.isnan(ratio).any():
+        raise BadQuery("Ratio value is NaN")
+    for value in np.unique(ratio[np.abs(ratio) > 1]).tolist():
+        capped = 1 if value > 0 else -1
+        message = f"ratio value should be between -1 and 1, got {go_general(value)}, capping to {capped}"
+        query.notes.warn(message, node.param)
+    ratio = np.clip(ratio, -1, 1)
+    places = np.array([fingerprint(labels) / 2.0**64 for labels in vector.labels.labels()]).reshape(-1, 1)
+    kept = np.where(ratio >= 0, places < ratio, places >= 1 + ratio) & vector.present
+    seen = ever(kept)
+    return Vector(vector.labels.take(seen), vector.values[seen], kept[seen])

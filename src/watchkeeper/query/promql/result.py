@@ -1,0 +1,46 @@
+"""The answer to a query."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from watchkeeper.model.doors import AlertSample
+from watchkeeper.model.frame import Floats, Times
+from watchkeeper.model.labels import LabelTable
+from watchkeeper.query.promql.ast import Type
+from watchkeeper.query.promql.matrix import Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What an expression gave, in columns.
+
+    kind      "scalar", "vector" (instant queries), "matrix" (range queries, and range selectors) or "string"
+    labels    of n series; a scalar is one series without labels
+    times     int64[steps], Unix ms
+    values    float64[n, steps]; mean nothing where `present` is False
+    present   bool[n, steps]; each series has at least one sample
+    ordered   whether the order of the series means something (sort, topk)
+    text      of a string
+    """
+
+    kind: Type
+    labels: LabelTable
+    times: Times
+    values: Floats
+    present: Mask
+    ordered: bool = False
+    text: str = ""
+    warnings: list[str] = field(default_factory=list)
+    infos: list[str] = field(default_factory=list)
+
+    def samples(self) -> list[AlertSample]:
+        """Give the elements of an instant query's answer; a scalar is one without labels."""
+        values = self.values[:, -1].tolist() if self.values.size else []
+        return [AlertSample(labels, value) for labels, value in zip(self.labels.labels(), values, strict=True)]
+
+    def by_labels(self) -> tuple[list[dict[str, str]], "np.typing.NDArray[np.int64]"]:
+        """Give each series' labels, and the order that sorts them as Prometheus does."""
+        labels = self.labels.labels()
+        keys = [list(one.items()) for one in labels]
+        return labels, np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)

@@ -1,0 +1,79 @@
+"""From selectors to matrices: which samples each step sees.
+
+Ranges and lookback are left-open, (t - range, t], as in Prometheus 3.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from watchkeeper.model.frame import Floats, is_stale
+from watchkeeper.model.labels import Ints, LabelTable
+from watchkeeper.query.promql.ast import MatrixSelector, VectorSelector
+from watchkeeper.query.promql.context import Query, Steps
+from watchkeeper.query.promql.matrix import Mask, Vector, ever
+from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of
+
+
+def window_ends(steps: Steps, at_ms: int | None, offset_ms: int) -> Ints:
+    """Give the right ends of the windows of all steps: moved by the offset, or held at one moment by @."""
+    return (steps.times if at_ms is None else np.full(len(steps), at_ms, np.int64)) - offset_ms
+
+
+def empty_vector(query: Query, steps: Steps) -> Vector:
+    """Give a vector without series."""
+    labels = LabelTable((), np.zeros((0, 0), np.int32), query.symbols)
+    return Vector(labels, np.zeros((0, len(steps))), np.zeros((0, len(steps)), np.bool_))
+
+
+def select_range(query: Query, node: MatrixSelector, steps: Steps) -> RangeVector:
+    """Give the windows of a range selector."""
+    selector = node.vector
+    ends = window_ends(steps, query.resolve(selector.at), selector.offset_ms)
+    return _windows(query, selector, steps, ends, node.range_ms, keep_stale=False)
+
+
+def select_vector(query: Query, node: VectorSelector, steps: Steps) -> Vector:
+    """Give the newest sample of each series at each step; series without any are left out."""
+    return _seen(_lookup(query, node, steps, _newest))
+
+
+def select_times(query: Query, node: VectorSelector, steps: Steps) -> Vector:
+    """Give the time of the newest sample, in seconds, in place of its value."""
+    return _seen(_lookup(query, node, steps, _newest_times))
+
+
+def _seen(vector: Vector) -> Vector:
+    if vector.present.all():
+        return vector
+    seen = ever(vector.present)
+    return vector if seen.all() else vector.take(seen)
+
+
+def _lookup(query: Query, node: VectorSelector, steps: Steps, pick: Callable[[Windows], tuple[Floats, Mask]]) -> Vector:
+    ends = window_ends(steps, query.resolve(node.at), node.offset_ms)
+    ranges = _windows(query, node, steps, ends, query.lookback_ms, keep_stale=True)
+    query.budget.charge(len(ranges.labels) * len(steps))
+    values, present = ranges.apply(pick)
+    return Vector(ranges.labels, values, present)
+
+
+def _newest(windows: Windows) -> tuple[Floats, Mask]:
+    values = windows.values.take(windows.last, axis=1)
+    return values, windows.filled() & ~is_stale(values)
+
+
+def _newest_times(windows: Windows) -> tuple[Floats, Mask]:
+    _, present = _newest(windows)
+    return (windows.times[windows.last] / 1000)[None, :], present
+
+
+def _windows(
+    query: Query, selector: VectorSelector, steps: Steps, ends: Ints, range_ms: int, *, keep_stale: bool
+) -> RangeVector:
+    start_ms, end_ms = int(ends.min()) - range_ms + 1, int(ends.max())
+    frames = query.select(selector.matchers, start_ms, end_ms)
+    if not frames:
+        return RangeVector(empty_vector(query, steps).labels, [], len(steps))
+    tables, blocks = windows_of(frames, ends, steps.times, range_ms, keep_stale=keep_stale)
+    return RangeVector(query.joined(tables), blocks, len(steps))

@@ -1,0 +1,255 @@
+"""Samples and the windows that a range vector looks through, for all series and steps at once.
+
+Two shapes share one form. A dense block is a frame whose cells are all samples: values[series, rows], and the windows
+of a step are the same rows for every series. A ragged block holds series of any times end to end in one row, and has
+windows for every series. Functions see values[r, c], times[c] and windows lo[w]:hi[w] over the c axis, give [r, w],
+and never care which it is.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from watchkeeper.model.frame import ABSENT, Floats, FrameSlice, Times, is_absent, is_stale
+from watchkeeper.model.labels import Ints, LabelTable
+from watchkeeper.query.promql.matrix import Mask, ever
+
+_DENSE_CELLS_MIN = 1 << 14  # smaller frames are stacked into one ragged block
+_CHUNK_CELLS = 1 << 16  # 512 kB: a few such arrays stay in the cache
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """Windows over a block.
+
+    values   float64[r, c], each cell a sample
+    times    int64[c], Unix ms, ascending inside each window
+    lo, hi   int64[w]: window w is the samples lo[w] to hi[w]-1
+    ends_ms  int64[w], the (closed) right end; the window is (end - range, end]
+    at_ms    int64[w], the step that the window belongs to (differs from its end by offset and @)
+    shape    (series, steps) of the result; r × w cells in this order
+    """
+
+    values: Floats
+    times: Times
+    lo: Ints
+    hi: Ints
+    ends_ms: Ints
+    at_ms: Ints
+    range_ms: int
+    shape: tuple[int, int]
+
+    @property
+    def counts(self) -> Ints:
+        """Samples in each window, int64[w]."""
+        return self.hi - self.lo
+
+    @property
+    def first(self) -> Ints:
+        """Each window's first sample; a valid index also where the window is empty."""
+        return np.minimum(self.lo, len(self.times) - 1)
+
+    @property
+    def last(self) -> Ints:
+        """Each window's last sample; a valid index also where the window is empty."""
+        return np.maximum(self.hi - 1, 0)
+
+    def filled(self, minimum: int = 1) -> Mask:
+        """Say which windows have so many samples; bool[1, w]."""
+        return (self.counts >= minimum)[None, :]
+
+    def chunks(self) -> Iterator[tuple[slice, "Windows"]]:
+        """Give the block in parts that fit the processor's cache, each with the series it covers."""
+        series = self.shape[0]
+        rows = self.values.shape[0]
+        if rows < series or rows == 1:
+            yield slice(0, series), self
+            return
+        size = max(1, _CHUNK_CELLS // max(len(self.times), len(self.lo), 1))
+        for start in range(0, rows, size):
+            part = self.values[start : start + size]
+            yield slice(start, start + len(part)), replace(self, values=part, shape=(len(part), self.shape[1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RangeVector:
+    """A range vector: blocks of windows, and the labels of their series in block order."""
+
+    labels: LabelTable
+    blocks: Sequence[Windows]
+    steps: int
+
+    def apply(self, function: Callable[[Windows], tuple[Floats, Mask]]) -> tuple[Floats, Mask]:
+        """Run a function over every block.
+
+        function  gives values and presence, each broadcastable to [r, w]
+        returns   float64[series, steps], bool[series, steps]
+        """
+        values = np.empty((len(self.labels), self.steps))
+        present = np.empty((len(self.labels), self.steps), np.bool_)
+        start = 0
+        with np.errstate(all="ignore"):
+            for block in self.blocks:
+                for rows, part in block.chunks():
+                    here = slice(start + rows.start, start + rows.stop)
+                    found, there = function(part)
+                    form = (part.values.shape[0], len(part.lo))
+                    values[here] = np.broadcast_to(found, form).reshape(part.shape)
+                    present[here] = np.broadcast_to(there, form).reshape(part.shape)
+                start += block.shape[0]
+        return values, present
+
+
+def windows_of(
+    frames: Sequence[FrameSlice], ends_ms: Ints, at_ms: Ints, range_ms: int, *, keep_stale: bool
+) -> tuple[list[LabelTable], list[Windows]]:
+    """Lay windows over frames.
+
+    ends_ms, at_ms  int64[steps]
+    keep_stale      whether staleness markers count as samples (instant lookups end at them) or are skipped (ranges)
+    returns         label tables in the order of the blocks' series, and the blocks
+    """
+    tables: list[LabelTable] = []
+    blocks: list[Windows] = []
+    small: list[FrameSlice] = []
+    for frame in frames:
+        if frame.values.size < _DENSE_CELLS_MIN:
+            small.append(frame)
+            continue
+        for part in _split(frame, keep_stale=keep_stale):
+            tables.append(part.labels)
+            make = _ragged if part.gaps else _dense
+            blocks.append(make([part], ends_ms, at_ms, range_ms, keep_stale))
+    if small:
+        tables += [frame.labels for frame in small]
+        blocks.append(_ragged(small, ends_ms, at_ms, range_ms, keep_stale))
+    return tables, blocks
+
+
+def _split(frame: FrameSlice, *, keep_stale: bool) -> list[FrameSlice]:
+    """Part a large frame into series without gaps, a dense block, and those with; rows of gaps alone are dropped."""
+    if not frame.gaps:
+        return [frame]
+    gaps = _gaps(frame.values, keep_stale)
+    empty_rows = gaps.all(axis=0)
+    values, times = frame.values, frame.times
+    if empty_rows.any():
+        values, times, gaps = values[:, ~empty_rows], times[~empty_rows], gaps[:, ~empty_rows]
+    gappy = ever(gaps)
+    share = gappy.mean()
+    if not len(times):
+        return []
+    if share == 0 or share > 0.5:
+        return [FrameSlice(frame.labels, times, values, gaps=bool(share))]
+    return [
+        FrameSlice(frame.labels.take(~gappy), times, values[~gappy], gaps=False),
+        FrameSlice(frame.labels.take(gappy), times, values[gappy], gaps=True),
+    ]
+
+
+def _gaps(values: Floats, keep_stale: bool) -> Mask:
+    absent = is_absent(values)
+    return absent if keep_stale else absent | is_stale(values)
+
+
+def _dense(frames: list[FrameSlice], ends_ms: Ints, at_ms: Ints, range_ms: int, _keep_stale: bool) -> Windows:
+    (frame,) = frames
+    lo = np.searchsorted(frame.times, ends_ms - range_ms, side="right")
+    hi = np.searchsorted(frame.times, ends_ms, side="right")
+    shape = (len(frame.labels), len(ends_ms))
+    return Windows(frame.values, frame.times, lo, np.maximum(lo, hi), ends_ms, at_ms, range_ms, shape)
+
+
+def _ragged(frames: list[FrameSlice], ends_ms: Ints, at_ms: Ints, range_ms: int, keep_stale: bool) -> Windows:
+    """Put the series of many frames end to end; one search finds the bounds of all frames and steps."""
+    lengths = np.array([len(frame.times) for frame in frames])
+    sizes = np.array([len(frame.labels) for frame in frames])
+    grid = np.concatenate([frame.times for frame in frames])
+    lo, hi = _bounds(grid, lengths, ends_ms, range_ms)
+    frame_of = np.repeat(np.arange(len(frames)), sizes)
+    rows = lengths[frame_of]
+    begin = (np.cumsum(rows) - rows)[:, None]
+    lo, hi = begin + lo[frame_of], begin + hi[frame_of]
+    values = np.concatenate([frame.values.ravel() for frame in frames])
+    times = np.concatenate([np.tile(frame.times, len(frame.labels)) for frame in frames])
+    if any(frame.gaps for frame in frames):
+        keep = ~_gaps(values, keep_stale)
+        before = np.concatenate([[0], np.cumsum(keep)])
+        lo, hi, values, times = before[lo], before[hi], values[keep], times[keep]
+    if not len(times):  # every index must stay valid
+        values, times = np.zeros(1), np.zeros(1, np.int64)
+    shape = (len(frame_of), len(ends_ms))
+    lo, hi = lo.ravel(), hi.ravel()
+    ends, at = np.tile(ends_ms, shape[0]), np.tile(at_ms, shape[0])
+    return Windows(values[None, :], times, lo, np.maximum(lo, hi), ends, at, range_ms, shape)
+
+
+def _bounds(grid: Times, lengths: Ints, ends_ms: Ints, range_ms: int) -> tuple[Ints, Ints]:
+    """Search all frames at once: a frame's number, then the time, make one ascending key.
+
+    returns  int64[frames, steps], rows within the frame
+    """
+    lowest = min(int(grid.min()), int(ends_ms.min()) - range_ms)
+    span = max(int(grid.max()), int(ends_ms.max())) - lowest + 1
+    numbers = np.arange(len(lengths), dtype=np.int64)
+    keys = np.repeat(numbers * span, lengths) + (grid - lowest)
+    starts = (np.cumsum(lengths) - lengths)[:, None]
+    wanted = (numbers * span)[:, None] + (ends_ms - lowest)[None, :]
+    hi = np.searchsorted(keys, wanted, side="right") - starts
+    lo = np.searchsorted(keys, wanted - range_ms, side="right") - starts
+    return lo, hi
+
+
+def windows_over(values: Floats, present: Mask, times: Times, labels: LabelTable) -> FrameSlice:
+    """Make a subquery's matrix into a frame, so that windows can be laid over it."""
+    if present.all():
+        return FrameSlice(labels, times, values, gaps=False)
+    return FrameSlice(labels, times, np.where(present, values, ABSENT), gaps=True)
+
+
+Parts = tuple[Floats, ...]
+
+
+def fold(windows: Windows, parts: Parts, merge: Callable[[Parts, Parts], Parts]) -> Parts:
+    """Combine the samples of every window by an associative operation, in time order.
+
+    parts    float64[r, c] each: what one sample stands for
+    merge    gives what two neighbouring runs of samples stand for together
+    returns  float64[r, w] each; where a window is empty the cells mean nothing
+
+    Runs of 1, 2, 4, … samples are combined once for all windows, and each window is put together from the runs
+    that its length names in binary: the cost grows with the logarithm of the window, and so does the rounding error.
+    """
+    lengths = windows.counts
+    longest = int(lengths.max(initial=0))
+    form = (windows.values.shape[0], len(lengths))
+    out = tuple(np.zeros(form) for _ in parts)
+    at = windows.lo.copy()
+    begun = np.zeros(len(lengths), np.bool_)
+    level, run = parts, 1
+    while run <= longest:
+        chosen = (lengths & run) != 0
+        for mask, fresh in ((chosen & ~begun, True), (chosen & begun, False)):
+            which = np.nonzero(mask)[0]
+            if len(which):
+                here = tuple(part.take(at[which], axis=1) for part in level)
+                _place(out, which, here if fresh else merge(_at(out, which), here))
+        begun |= chosen
+        at += np.where(chosen, run, 0)
+        if run * 2 <= longest:
+            level = merge(tuple(part[:, :-run] for part in level), tuple(part[:, run:] for part in level))
+        run *= 2
+    return out
+
+
+def _at(parts: Parts, which: Ints) -> Parts:
+    return parts if len(which) == parts[0].shape[1] else tuple(part[:, which] for part in parts)
+
+
+def _place(out: Parts, which: Ints, parts: Parts) -> None:
+    for target, part in zip(out, parts, strict=True):
+        if len(which) == target.shape[1]:
+            target[...] = part
+        else:
+            target[:, which] = part
