@@ -332,7 +332,8 @@ class Wal:
     # -- reading
 
     def replay(self) -> Iterator[tuple[int, bytes]]:
-        """Give kind and payload of every record that checks out, in the order of writing, each once.
+        """Give kind and payload of every record that checks out, each once, in the order of writing (but what a
+        failed sync left in doubt may come after later records).
 
         Damage costs the records it touches: its bytes are copied aside (`<segment>.damaged-<offset>`), counted and
         logged, and reading goes on behind it. A log must be replayed to its end before anything is appended.
