@@ -27,7 +27,7 @@ def parse_duration(text: str) -> int:
         return 0
     found = _FORM.fullmatch(text)
     if not text or found is None:
-        raise BadInput(f"not a valid duration string: {text[:60]!r}")
+        raise BadInput(f'not a valid duration string: "{text[:60]}"')
     parts = zip(found.groups(), _UNITS_MS.values(), strict=True)
     total = sum(int(count[:20]) * unit for count, unit in parts if count)
     if total >= _LONGEST_MS:

@@ -5,7 +5,7 @@ source  Prometheus docs, Template reference; error texts as Prometheus gives the
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
@@ -24,6 +24,9 @@ _DEFINITIONS = (
 _DATA_TYPE = (
     "struct { Labels map[string]string; ExternalLabels map[string]string; ExternalURL string; Value interface {} }"
 )
+_RESULT_TYPE, _SAMPLE_TYPE = "template.queryResult", "*template.sample"
+_WORD = re.compile(r"\w+(?:['.:’]\w+)*")
+_LETTER = re.compile(r"[^\W\d_]")
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 _EXPANSIONS = counter("prometheus_template_text_expansions", "The total number of template text expansions.")
 _FAILURES = counter(
@@ -93,9 +96,15 @@ def _bound(around: Surroundings, at_ms: int) -> dict[str, Function]:
     }
 
 
-def _query(ask: Ask, expr: str, at_ms: int) -> list[Record]:
+class _QueryResult(list[Record]):
+    """What `query` gives."""
+
+    go_type = _RESULT_TYPE
+
+
+def _query(ask: Ask, expr: str, at_ms: int) -> _QueryResult:
     try:
-        return [_sample(sample) for sample in ask(expr, at_ms)]
+        return _QueryResult(_sample(sample) for sample in ask(expr, at_ms))
     except BadInput:
         raise
     except WatchkeeperError as error:
@@ -103,30 +112,21 @@ def _query(ask: Ask, expr: str, at_ms: int) -> list[Record]:
 
 
 def _sample(sample: AlertSample) -> Record:
-    return Record("*template.sample", {"Labels": StringMap(sample.labels), "Value": sample.value})
+    return Record(_SAMPLE_TYPE, {"Labels": StringMap(sample.labels), "Value": sample.value})
 
 
-def _samples(value: Any, name: str) -> Sequence[Record]:
-    if isinstance(value, list) and all(isinstance(item, Record) for item in value):
-        return value
-    raise BadInput(f"wrong type for value; expected template.queryResult; got {type(value).__name__} ({name})")
-
-
-def _first(value: Any) -> Record:
-    samples = _samples(value, "first")
+def _first(samples: _QueryResult) -> Record:
     if not samples:
         raise BadInput("first() called on vector with no elements")
     return samples[0]
 
 
-def _of_sample(value: Any, field: str) -> Any:
-    if not isinstance(value, Record) or field not in value.fields:
-        raise BadInput(f"wrong type for value; expected *template.sample; got {type(value).__name__}")
-    return value.fields[field]
+def _label(name: str, sample: Record) -> str:
+    return str(sample.fields["Labels"].get(name, ""))
 
 
-def _sort_by_label(label: str, value: Any) -> list[Record]:
-    return sorted(_samples(value, "sortByLabel"), key=lambda sample: sample.fields["Labels"].get(label, ""))
+def _sort_by_label(name: str, samples: _QueryResult) -> _QueryResult:
+    return _QueryResult(sorted(samples, key=lambda sample: _label(name, sample)))
 
 
 def _replace_all(pattern: str, replacement: str, text: str) -> str:
@@ -153,12 +153,8 @@ def _expand(replacement: str, found: Match) -> str:
 
 
 def _title(text: str) -> str:
-    """Put each word's first letter in capitals, as Go's strings.Title."""
-    out, inside = [], False
-    for character in text:
-        out.append(character if inside else character.title() if len(character.title()) == 1 else character)
-        inside = character.isalnum() or character == "_" or not (character.isascii() or character.isspace())
-    return "".join(out)
+    """Put each word's first letter in capitals; a word goes on over an apostrophe, a dot or a colon."""
+    return _WORD.sub(lambda word: _LETTER.sub(lambda letter: letter.group().upper(), word.group(), count=1), text)
 
 
 def _split_port(address: str) -> tuple[str, str] | None:
@@ -204,11 +200,11 @@ def _of_text(call: Callable[..., Any], count: int = 1) -> Function:
 
 _FUNCTIONS: dict[str, Function] = {
     "query": _of_text(_unbound),
-    "first": Function(_first, ("any",)),
-    "label": Function(lambda name, sample: _of_sample(sample, "Labels").get(name, ""), ("string", "any")),
-    "value": Function(lambda sample: _of_sample(sample, "Value"), ("any",)),
-    "strvalue": Function(lambda sample: _of_sample(sample, "Labels").get("__value__", ""), ("any",)),
-    "sortByLabel": Function(_sort_by_label, ("string", "any")),
+    "first": Function(_first, (_RESULT_TYPE,)),
+    "label": Function(_label, ("string", _SAMPLE_TYPE)),
+    "value": Function(lambda sample: sample.fields["Value"], (_SAMPLE_TYPE,)),
+    "strvalue": Function(lambda sample: _label("__value__", sample), (_SAMPLE_TYPE,)),
+    "sortByLabel": Function(_sort_by_label, ("string", _RESULT_TYPE)),
     "args": Function(_numbered, (), "any"),
     "humanize": Function(humanize.humanize, ("any",)),
     "humanize1024": Function(humanize.humanize_1024, ("any",)),

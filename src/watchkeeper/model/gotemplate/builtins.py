@@ -19,7 +19,7 @@ class Function:
     """What a template may call.
 
     call      raises BadInput: the template fails with "error calling <name>: <text>"
-    takes     a kind for each argument: any, string, int, float64, bool; or a Go type's name, only for the message
+    takes     a kind for each argument: any, string, int, float64, bool; or the go_type of a class
     variadic  the kind of any further arguments; None when there may be none
     """
 
@@ -59,8 +59,12 @@ def _equals(first: Any, second: Any) -> bool:
     if first is None or second is None:
         return first is second
     if _comparable_kind(first) != _comparable_kind(second):
-        raise BadInput("incompatible types for comparison")
+        raise _incompatible(first, second)
     return bool(first == second)
+
+
+def _incompatible(first: Any, second: Any) -> BadInput:
+    return BadInput(f"incompatible types for comparison: {type_name(first)} and {type_name(second)}")
 
 
 def _comparable_kind(value: Any) -> str:
@@ -76,7 +80,7 @@ def _not_equal(first: Any, second: Any) -> bool:
 def _less(first: Any, second: Any) -> bool:
     kind = _basic_kind(first)
     if kind != _basic_kind(second):
-        raise BadInput("incompatible types for comparison")
+        raise _incompatible(first, second)
     if kind == "bool":
         raise BadInput("invalid type for comparison")
     return bool(first < second)
@@ -154,7 +158,7 @@ def _call(function: Any, *args: Any) -> Any:
     if function is None:
         raise BadInput("call of nil")
     if not callable(function):
-        raise BadInput(f"non-function of type {type_name(function)}")
+        raise BadInput(f"non-function {show(function)} of type {type_name(function)}")
     return function(*args)
 
 

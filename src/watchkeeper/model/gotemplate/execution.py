@@ -271,7 +271,6 @@ class Execution:
             if isinstance(node.of, Nil):
                 raise self._fail(f"indirection through explicit nil in {node}")
             receiver = self._operand(dot, node.of)
-            self._node = node
         else:
             receiver = dot
         for at, name in enumerate(names):
@@ -338,10 +337,10 @@ class Execution:
         if final is not _MISSING:
             values.append(self._checked(final, kinds[-1]))
         self._spend(values)
-        self._node = node
         try:
             result = function.call(*values)
         except (BadInput, TypeError, OverflowError, ValueError) as error:
+            self._node = node
             raise self._fail(f"error calling {name}: {error}") from None
         self._spend((result,))
         return result
@@ -358,15 +357,19 @@ class Execution:
             if kind == "int" and isinstance(value, float) and value.is_integer():
                 return int(value)
             raise self._fail(f"expected {_LITERALS[kind]}; found {node}")
+        if isinstance(node, Literal) and kind != "any":
+            self._at(node)
+            raise self._fail(f"can't handle {node} for arg of type {kind}")
         return self._checked(self._operand(dot, node), kind)
 
     def _checked(self, value: Any, kind: str) -> Any:
-        wanted = _KINDS.get(kind)
-        if wanted is None:
+        if kind == "any":
             return value
         if value is None:
             raise self._fail(f"invalid value; expected {kind}")
-        if not isinstance(value, wanted) or (isinstance(value, bool) and kind != "bool"):
+        wanted = _KINDS.get(kind)
+        fits = type_name(value) == kind if wanted is None else isinstance(value, wanted)
+        if not fits or (isinstance(value, bool) and kind != "bool"):
             raise self._fail(f"wrong type for value; expected {kind}; got {type_name(value)}")
         return value
 

@@ -54,7 +54,7 @@ class Token:
         return f"{quote(self.text[:10])}..." if len(self.text) > 10 else quote(self.text)
 
 
-def quote(text: str) -> str:
+def quote(text: str, *, ascii_only: bool = False) -> str:
     """Write text as Go's %q does."""
     out = ['"']
     for character in text:
@@ -65,7 +65,7 @@ def quote(text: str) -> str:
             out.append(_ESCAPES[character])
         elif code < 0x20 or code == 0x7F:
             out.append(f"\\x{code:02x}")
-        elif not character.isprintable():
+        elif not character.isprintable() or (ascii_only and code > 0x7F):
             out.append(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
         else:
             out.append(character)

@@ -246,11 +246,12 @@ class _Parser:
         return Branch(token.at, keyword, pipe, body, otherwise)
 
     def _invocation(self, token: Token) -> Statement:
+        at = self._skip_space().at if token.kind is Kind.KEYWORD else token.at
         name = self._template_name("template clause")
         if self._skip_space().kind is Kind.RIGHT:
             self._take()
-            return Invocation(token.at, name, None)
-        return Invocation(token.at, name, self._pipeline("template clause", Kind.RIGHT))
+            return Invocation(at, name, None)
+        return Invocation(at, name, self._pipeline("template clause", Kind.RIGHT))
 
     def _template_name(self, context: str) -> str:
         token = self._take_solid()

@@ -113,6 +113,7 @@ class _Printer:
     def _plain(self, verb: str, value: Any, flags: str, width: int | None, precision: int | None) -> str:
         if value is None:
             return _padded("<nil>", flags, width) if verb == "v" else f"%!{verb}(<nil>)"
+        flags = flags.replace("+", "")  # %+v asks for field names, not for a sign
         if isinstance(value, float):
             return _float("g", value, flags, width, precision)
         if isinstance(value, int) and not isinstance(value, bool):
@@ -178,5 +179,5 @@ def _text(verb: str, value: str, flags: str, width: int | None, precision: int |
         return _padded(cut, flags, width, zeros=True) if "0" in flags else _padded(cut, flags, width)
     if verb == "q":
         raw = "#" in flags and "`" not in cut and cut.isprintable()
-        return _padded(f"`{cut}`" if raw else quote(cut), flags, width)
+        return _padded(f"`{cut}`" if raw else quote(cut, ascii_only="+" in flags), flags, width)
     return None
