@@ -34,4 +34,10 @@ class Alert:
 
     def changed(self, **fields: object) -> Self:
         """Give a copy with other fields."""
-        return replace(self, **fields)  # type: ignore[arg-type]
+        if "labels" in fields:
+            return replace(self, **fields)  # type: ignore[arg-type]
+        assert fields.keys() <= set(self.__slots__), fields.keys()
+        twin = object.__new__(type(self))  # the labels are the same, and hashing them is what costs
+        for name in self.__slots__:
+            object.__setattr__(twin, name, fields.get(name, getattr(self, name)))
+        return twin

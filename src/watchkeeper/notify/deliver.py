@@ -1,0 +1,213 @@
+"""From a group that is due to its receivers: mute, leave out what they know, send, try again, write down.
+
+source  github.com/prometheus/alertmanager, notify/notify.go: the stages and their order
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from watchkeeper.model.alert import Alert
+from watchkeeper.model.clock import Clock
+from watchkeeper.model.errors import NotDelivered
+from watchkeeper.model.metrics import counter, histogram
+from watchkeeper.notify.group import Flush, fingerprints
+from watchkeeper.notify.inhibit import Inhibitor
+from watchkeeper.notify.log import NotificationLog, reason_to_notify
+from watchkeeper.notify.mute import MuteTimes
+from watchkeeper.notify.notification import Means, Notification, Send, is_firing
+from watchkeeper.notify.receivers import inbox, webhook
+from watchkeeper.notify.settings import Receiver
+from watchkeeper.notify.silence import SilenceBook
+from watchkeeper.store.state.notifications import LogKey
+
+log = structlog.get_logger(__name__)
+
+_KINDS: Mapping[str, Send] = {"webhook": webhook.send, "inbox": inbox.send}
+_BACKOFF_FIRST_S, _BACKOFF_FACTOR, _BACKOFF_SPREAD, _BACKOFF_MAX_S = 0.5, 1.5, 0.5, 60.0
+
+_notifications = counter("alertmanager_notifications", "The total number of attempted notifications.", ("integration",))
+_failed = counter(
+    "alertmanager_notifications_failed", "The total number of failed notifications.", ("integration", "reason")
+)
+_requests = counter(
+    "alertmanager_notification_requests", "The total number of attempted notification requests.", ("integration",)
+)
+_requests_failed = counter(
+    "alertmanager_notification_requests_failed", "The total number of failed notification requests.", ("integration",)
+)
+_latency = histogram(
+    "alertmanager_notification_latency_seconds",
+    "The latency of notifications in seconds.",
+    ("integration",),
+    (1, 5, 10, 15, 20),
+)
+_suppressed = counter(
+    "alertmanager_notifications_suppressed",
+    "The total number of notifications suppressed for being silenced, inhibited, outside of active time intervals or"
+    " within muted time intervals.",
+    ("reason",),
+)
+for _kind in _KINDS:
+    _notifications.labels(_kind), _requests.labels(_kind), _requests_failed.labels(_kind), _latency.labels(_kind)
+    for _why in ("clientError", "serverError", "contextCanceled", "contextDeadlineExceeded", "other"):
+        _failed.labels(_kind, _why)
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One way of one receiver, such as its second webhook.
+
+    position  among those of its kind
+    """
+
+    kind: str
+    position: int
+    config: Any
+    send: Send
+
+
+def integrations_of(receiver: Receiver) -> list[Integration]:
+    """List a receiver's ways."""
+    return [
+        Integration(kind, at, config, send)
+        for kind, send in _KINDS.items()
+        for at, config in enumerate(getattr(receiver, f"{kind}_configs"))
+    ]
+
+
+class Deliverer:
+    """Delivers flushes by one configuration.
+
+    spread  seeded in tests; spreads retries so that they do not come in step
+    """
+
+    def __init__(
+        self,
+        receivers: Sequence[Receiver],
+        inhibitor: Inhibitor,
+        mute_times: MuteTimes,
+        silences: SilenceBook,
+        entries: NotificationLog,
+        means: Means,
+        clock: Clock,
+        external_url: str,
+        spread: random.Random,
+    ) -> None:
+        self._ways = {receiver.name: integrations_of(receiver) for receiver in receivers}
+        self._inhibitor, self._mute_times, self._silences = inhibitor, mute_times, silences
+        self._log, self._means, self._clock = entries, means, clock
+        self._external_url, self._spread = external_url, spread
+
+    async def deliver(self, flush: Flush) -> bool:
+        """Tell a group's receiver what it does not know yet.
+
+        returns  whether every integration that had to be told was told; muted is as good as told
+        """
+        alerts = self._unmuted(flush)
+        if not alerts:
+            return True
+        ways = self._ways[flush.group.route.options.receiver]
+        told = await asyncio.gather(*(self._tell(way, flush, alerts) for way in ways), return_exceptions=True)
+        for way, outcome in zip(ways, told, strict=True):
+            if isinstance(outcome, Exception):  # a bug in one receiver must not keep the others from their news
+                log.error("notify_broke", integration=way.kind, group_key=flush.group.key, exc_info=outcome)
+        return all(outcome is True for outcome in told)
+
+    def _unmuted(self, flush: Flush) -> tuple[Alert, ...]:
+        options, group, now_ms = flush.group.route.options, flush.group, flush.now_ms
+        alerts = [one for one in flush.alerts if not self._inhibitor.muted_by(one.labels, now_ms)]
+        _suppressed.labels("inhibition").inc(len(flush.alerts) - len(alerts))
+        group.muted_by = ()
+        active = options.active_time_intervals
+        if alerts and active and not self._mute_times.current(active, now_ms):
+            group.muted_by = active
+            _suppressed.labels("active_time_interval").inc(len(alerts))
+            return ()
+        if alerts and (muting := self._mute_times.current(options.mute_time_intervals, now_ms)):
+            group.muted_by = tuple(muting)
+            _suppressed.labels("mute_time_interval").inc(len(alerts))
+            return ()
+        heard = [one for one in alerts if not self._silences.muted_by(one.fingerprint, one.labels, now_ms)]
+        _suppressed.labels("silence").inc(len(alerts) - len(heard))
+        return tuple(heard)
+
+    async def _tell(self, way: Integration, flush: Flush, alerts: tuple[Alert, ...]) -> bool:
+        options = flush.group.route.options
+        key = LogKey(flush.group.key, options.receiver, way.kind, way.position)
+        firing = fingerprints(one for one in alerts if is_firing(one))
+        resolved = fingerprints(one for one in alerts if not is_firing(one))
+        reason = reason_to_notify(
+            self._log.find(key, flush.now_ms),
+            firing,
+            resolved,
+            flush.now_ms,
+            options.repeat_interval_ms,
+            send_resolved=way.config.send_resolved,
+        )
+        if reason is None:
+            return True
+        wanted = alerts if way.config.send_resolved else tuple(one for one in alerts if is_firing(one))
+        notification = Notification(
+            receiver=options.receiver,
+            group_key=flush.group.key,
+            group_labels=flush.group.labels,
+            alerts=wanted,
+            reason=reason,
+            now_ms=flush.now_ms,
+            external_url=self._external_url,
+            timeout_s=flush.timeout_s,
+        )
+        _notifications.labels(way.kind).inc()
+        if wanted and not await self._send(way, notification):
+            return False
+        await self._log.record(key, self._clock.now_ms(), firing, resolved, options.repeat_interval_ms)
+        return True
+
+    async def _send(self, way: Integration, notification: Notification) -> bool:
+        """Try until it works, cannot work, or time is up."""
+        ends_s = self._clock.monotonic_s() + notification.timeout_s
+        attempts, pause_s = 0, _BACKOFF_FIRST_S
+        while True:
+            attempts += 1
+            failure = await self._attempt(way, notification)
+            if failure is None:
+                return True
+            wait_s = pause_s * self._spread.uniform(1 - _BACKOFF_SPREAD, 1 + _BACKOFF_SPREAD)
+            time_is_up = self._clock.monotonic_s() + wait_s >= ends_s
+            if failure.permanent or time_is_up:
+                _failed.labels(way.kind, "clientError" if failure.permanent else "contextDeadlineExceeded").inc()
+                log.error(
+                    "notify_failed",
+                    receiver=notification.receiver,
+                    integration=f"{way.kind}[{way.position}]",
+                    group_key=notification.group_key,
+                    alerts=len(notification.alerts),
+                    attempts=attempts,
+                    error=str(failure),
+                )
+                return False
+            await asyncio.sleep(wait_s)
+            pause_s = min(pause_s * _BACKOFF_FACTOR, _BACKOFF_MAX_S)
+
+    async def _attempt(self, way: Integration, notification: Notification) -> NotDelivered | None:
+        started_s = time.monotonic()
+        _requests.labels(way.kind).inc()
+        try:
+            async with asyncio.timeout(notification.timeout_s):
+                await way.send(notification, way.config, self._means)
+        except NotDelivered as error:
+            failure = error
+        except TimeoutError:
+            failure = NotDelivered(f"got no answer in {notification.timeout_s:g} s", permanent=False)
+        else:
+            return None
+        finally:
+            _latency.labels(way.kind).observe(time.monotonic() - started_s)
+        _requests_failed.labels(way.kind).inc()
+        return failure

@@ -1,0 +1,470 @@
+"""The desk: takes alerts, silences and configurations in; sends notifications out."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from watchkeeper.model.alert import Alert
+from watchkeeper.model.clock import Clock
+from watchkeeper.model.document import Settings, setting
+from watchkeeper.model.errors import NotDelivered, Refused
+from watchkeeper.model.metrics import counter, gauge
+from watchkeeper.net.client import Client
+from watchkeeper.notify.alert_book import AlertBook, Incoming
+from watchkeeper.notify.deliver import Deliverer
+from watchkeeper.notify.group import Flush, Group, Groups
+from watchkeeper.notify.inhibit import Inhibitor
+from watchkeeper.notify.log import NotificationLog
+from watchkeeper.notify.matcher import Matchers
+from watchkeeper.notify.mute import MuteTimes
+from watchkeeper.notify.notification import Means
+from watchkeeper.notify.render import shown_config
+from watchkeeper.notify.route import build_routes
+from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig
+from watchkeeper.notify.shown import AlertFilter, ShownAlert, ShownGroup
+from watchkeeper.notify.silence import Silence, SilenceBook, State, filtered_silences, silence_matcher, sorted_silences
+from watchkeeper.store.state.alerts import drop_alerts, load_alerts, save_alerts
+from watchkeeper.store.state.db import StateStore
+from watchkeeper.store.state.inbox import InboxMessage, add_message, load_messages
+from watchkeeper.store.state.notifications import drop_notifications, load_notifications, save_notifications
+from watchkeeper.store.state.silences import SilenceRow, drop_silences, load_silences, save_silences
+
+log = structlog.get_logger(__name__)
+
+_MAINTENANCE_S = 60.0
+_STOP_S = 3.0
+_SILENCE_STATES: tuple[State, ...] = ("active", "pending", "expired")
+
+_alerts = gauge("alertmanager_alerts", "How many alerts by state.", ("state",))
+_silences = gauge("alertmanager_silences", "How many silences by state.", ("state",))
+_groups = gauge("alertmanager_dispatcher_aggregation_groups", "Number of active aggregation groups")
+_groups_refused = counter(
+    "alertmanager_dispatcher_aggregation_group_limit_reached",
+    "Number of times when dispatcher failed to create new aggregation group due to limit.",
+)
+_alerts_refused = counter("watchkeeper_alerts_refused", "Alerts refused because as many as allowed are known")
+_unsaved = counter("watchkeeper_alerts_not_kept", "Times that alerts were taken on but could not be written")
+_broken_flushes = counter("watchkeeper_notify_flushes_broken", "Flushes that ended in an unforeseen error")
+
+
+class DeskSettings(Settings):
+    """Limits of the desk."""
+
+    alerts_max: int = setting(100_000, "A new alert beyond so many is refused.", unit="alerts")
+    groups_max: int = setting(50_000, "An alert beyond so many groups makes no new one.", unit="groups")
+    silences_max: int = setting(10_000, "A new silence beyond so many is refused.", unit="silences")
+    silence_bytes_max: int = setting(65_536, "A larger silence is refused.", unit="bytes")
+    silence_retention_ms: int = setting(432_000_000, "Silences are kept so long after their end.", unit="ms")
+    inbox_messages_max: int = setting(1000, "The inbox keeps so many messages.", unit="messages")
+
+
+class Desk:
+    """Takes alerts, silences and configurations in; sends notifications out.
+
+    What it answers well to is on the disk. After a restart, also after kill -9, alerts, silences and the notification
+    log are as before, and nothing is sent again before its repeat interval.
+
+    external_url  how people reach watchkeeper, for payloads; without a final slash
+    spread        seeded in tests
+    """
+
+    def __init__(
+        self,
+        settings: DeskSettings,
+        state: StateStore,
+        clock: Clock,
+        client: Client,
+        external_url: str,
+        spread: random.Random | None = None,
+    ) -> None:
+        self._settings, self._state, self._clock = settings, state, clock
+        self._external_url = external_url.rstrip("/")
+        self._spread = spread or random.Random()  # noqa: S311 — spreads retries, keeps no secret
+        self._means = Means(client, self._keep)
+        self._book = AlertBook()
+        self._silences = SilenceBook(settings.silences_max, settings.silence_bytes_max)
+        self._log = NotificationLog((), lambda entries: save_notifications(state, entries))
+        self._taking, self._changing_silences = asyncio.Lock(), asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._started_ms = clock.now_ms()
+        self._maintained_s = clock.monotonic_s()
+        self._loaded = False
+        self._configure(DEFAULT_CONFIG)
+
+    # ---- life ----
+
+    async def start(self) -> None:
+        """Take over what the state store has and begin to send."""
+        await self.load()
+        self._runner = asyncio.create_task(self._run(), name="notify")
+
+    async def load(self) -> None:
+        """Take over what the state store has, without sending anything."""
+        stored, rows, entries = await asyncio.to_thread(
+            lambda: (load_alerts(self._state), load_silences(self._state), load_notifications(self._state))
+        )
+        self._silences.take(_silence(row) for row in rows)
+        self._log = NotificationLog(entries, lambda batch: save_notifications(self._state, batch))
+        self._book.restore(stored, self._clock.now_ms(), self._config.global_.resolve_timeout)
+        self._loaded = True
+        self._configure(self._config)
+        self._serve_metrics()
+        log.info("desk_loaded", alerts=len(stored), silences=len(rows), log_entries=len(entries))
+
+    async def stop(self) -> None:
+        """Let what is being sent finish for a moment, then let go of it."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+            self._runner = None
+        if tasks := list(self._sending.values()):
+            await asyncio.wait(tasks, timeout=_STOP_S)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what was kept has been taken over."""
+        return self._loaded
+
+    def apply(self, config: AlertmanagerConfig) -> None:
+        """Use another configuration from now on; all alerts are grouped anew, and nothing is sent twice."""
+        self._configure(config)
+        self._wake.set()
+
+    def _configure(self, config: AlertmanagerConfig) -> None:
+        assert config.route is not None  # read_config saw to it
+        self._config = config
+        self._route = build_routes(config.route)
+        self._inhibitor = Inhibitor(config.inhibit_rules)
+        self._groups = Groups(self._route, self._settings.groups_max)
+        self._deliverer = Deliverer(
+            config.receivers,
+            self._inhibitor,
+            MuteTimes((*config.mute_time_intervals, *config.time_intervals)),
+            self._silences,
+            self._log,
+            self._means,
+            self._clock,
+            self._external_url,
+            self._spread,
+        )
+        self._dispatch(self._book)
+
+    # ---- alerts in ----
+
+    async def receive(self, alerts: Sequence[Alert]) -> None:
+        """Take alerts from rules. They count even when they cannot be written: a full disk is to be heard of."""
+        try:
+            await self.take(Incoming(alert) for alert in alerts)
+        except Refused as error:
+            log.error("alerts_not_kept", alerts=len(alerts), error=str(error))  # noqa: TRY400 — no trace wanted
+
+    async def take(self, incoming: Iterable[Incoming]) -> None:
+        """Take alerts; what is new about them is on the disk when this returns.
+
+        raises  Refused when there are too many, or they could not be written (they count until a restart, then)
+        """
+        async with self._taking:
+            merged = self._book.merged(incoming)
+            room = self._settings.alerts_max - len(self._book)
+            new = sum(one.alert.fingerprint not in self._book for one in merged)
+            if new > room:
+                merged = self._within(merged, room)
+            now_ms = self._clock.now_ms()
+            rows = self._book.unsaved((one.alert for one in merged), now_ms)
+            self._book.take(merged)
+            self._dispatch(one.alert for one in merged)
+            await self._save(rows)
+        if new > room:
+            raise Refused(f"cannot take all alerts: got {new} new ones, want at most {max(room, 0)} more")
+
+    def _within(self, merged: list[Incoming], room: int) -> list[Incoming]:
+        kept, new = [], 0
+        for one in merged:
+            is_new = one.alert.fingerprint not in self._book
+            new += is_new
+            if not is_new or new <= room:
+                kept.append(one)
+        _alerts_refused.inc(len(merged) - len(kept))
+        return kept
+
+    def _dispatch(self, alerts: Iterable[Alert]) -> None:
+        at_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
+        refused = 0
+        for alert in alerts:
+            self._inhibitor.learn(alert)
+            refused += self._groups.insert(alert, at_s, now_ms)
+        if refused:
+            _groups_refused.inc(refused)
+            log.error("groups_at_limit", groups=len(self._groups), refused=refused)
+        self._wake.set()
+
+    async def _save(self, rows: Sequence[Alert]) -> None:
+        if not rows:
+            return
+        try:
+            await asyncio.to_thread(save_alerts, self._state, rows)
+        except (SQLAlchemyError, OSError) as error:
+            _unsaved.inc()
+            raise Refused(f"cannot write alerts: {_short(error)}") from None
+        self._book.saved(rows)
+
+    # ---- notifications out ----
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                self.tick()
+                await self._maintain()
+            except Exception:
+                log.exception("notify_round_failed")
+                await asyncio.sleep(1)
+            now_s = self._clock.monotonic_s()
+            due_s = self._groups.next_due_s()
+            next_s = min(self._maintained_s + _MAINTENANCE_S, now_s + _MAINTENANCE_S if due_s is None else due_s)
+            try:
+                await asyncio.wait_for(self._wake.wait(), max(next_s - now_s, 0))
+            except TimeoutError:
+                continue
+
+    def tick(self) -> list[asyncio.Task[None]]:
+        """Begin to deliver every group that is due now; gives the deliveries."""
+        groups, deliverer = self._groups, self._deliverer
+        return [
+            asyncio.create_task(self._flush(flush, groups, deliverer))
+            for flush in groups.due(self._clock.monotonic_s(), self._clock.now_ms())
+        ]
+
+    async def _flush(self, flush: Flush, groups: Groups, deliverer: Deliverer) -> None:
+        key = flush.group.key
+        while (other := self._sending.get(key)) is not None:  # of the configuration before: wait for its log entry
+            await asyncio.wait([other])
+        task = asyncio.current_task()
+        assert task is not None
+        self._sending[key] = task
+        delivered = False
+        try:
+            await self._save_ends(flush)
+            delivered = await deliverer.deliver(flush)
+        except Exception:
+            _broken_flushes.inc()
+            log.exception("flush_broke", group_key=key)
+        finally:
+            del self._sending[key]
+            groups.done(flush, delivered=delivered)
+            self._wake.set()
+
+    async def _save_ends(self, flush: Flush) -> None:
+        """Write which alerts are over before it is told, so that a crash does not bring them back."""
+        rows = self._book.unsaved(flush.resolved, flush.now_ms)
+        try:
+            await self._save(rows)
+        except Refused as error:
+            log.error("alerts_not_kept", alerts=len(rows), error=str(error))  # noqa: TRY400 — no trace wanted
+
+    async def _keep(self, receiver: str, status: str, message: str) -> None:
+        keep = self._settings.inbox_messages_max
+        try:
+            await asyncio.to_thread(add_message, self._state, self._clock.now_ms(), receiver, status, message, keep)
+        except (SQLAlchemyError, OSError) as error:
+            raise NotDelivered(f"cannot write to the inbox: {_short(error)}", permanent=False) from None
+
+    async def _maintain(self) -> None:
+        if self._clock.monotonic_s() < self._maintained_s + _MAINTENANCE_S:
+            return
+        self._maintained_s = self._clock.monotonic_s()
+        await self.maintain()
+
+    async def maintain(self) -> None:
+        """Let go of what is over: alerts that were told of, silences past their retention, log entries."""
+        now_ms = self._clock.now_ms()
+        self._inhibitor.forget(now_ms)
+        async with self._taking, self._changing_silences:
+            over = [one for one in self._book if one.resolved(now_ms) and not self._groups.holds(one)]
+            rows = self._book.forget(one.fingerprint for one in over)
+            for alert in over:
+                self._silences.forget_alert(alert.fingerprint)
+            silences = self._silences.forget(now_ms - self._settings.silence_retention_ms)
+            await asyncio.to_thread(self._drop, rows, silences, now_ms)
+        await self._log.maintain(now_ms)
+
+    def _drop(self, alerts: Sequence[int], silences: Sequence[str], now_ms: int) -> None:
+        if alerts:
+            drop_alerts(self._state, alerts)
+        if silences:
+            drop_silences(self._state, silences)
+        drop_notifications(self._state, now_ms)
+
+    # ---- silences ----
+
+    async def put_silence(self, wanted: Silence) -> str:
+        """Make or change a silence, and give its id; on the disk when it returns.
+
+        raises  UnknownSilence; BadInput when it is not valid; Refused when it could not be written
+        """
+        async with self._changing_silences:
+            planned = self._silences.plan(wanted, self._clock.now_ms())
+            await self._save_silences(planned)
+            return planned[-1].id
+
+    async def end_silence(self, silence_id: str) -> None:
+        """End a silence now; one that is over stays as it is.
+
+        raises  UnknownSilence; Refused when it could not be written
+        """
+        async with self._changing_silences:
+            await self._save_silences(self._silences.plan_end(silence_id, self._clock.now_ms()))
+
+    async def _save_silences(self, planned: Sequence[Silence]) -> None:
+        if not planned:
+            return
+        try:
+            await asyncio.to_thread(save_silences, self._state, [_row(one) for one in planned])
+        except (SQLAlchemyError, OSError) as error:
+            raise Refused(f"cannot write silence: {_short(error)}") from None
+        self._silences.take(planned)
+
+    def silence(self, silence_id: str) -> Silence:
+        """Give one silence.
+
+        raises  UnknownSilence
+        """
+        return self._silences.get(silence_id)
+
+    def silences(self, matchers: Matchers = (), created_by: Sequence[str] = ()) -> list[Silence]:
+        """Give the silences that have all of these matchers among their own, in the API's order."""
+        found = filtered_silences(self._silences, matchers)
+        if created_by:
+            found = [one for one in found if one.created_by in created_by]
+        return sorted_silences(found, self._clock.now_ms())
+
+    # ---- what is there ----
+
+    def alerts(self, wanted: AlertFilter) -> list[ShownAlert]:
+        """Give the alerts that are not over and pass a filter, by fingerprint."""
+        now_ms, found = self._clock.now_ms(), []
+        for alert in self._book:
+            if alert.ends_at_ms < now_ms:
+                continue
+            receivers = tuple(route.options.receiver for route in self._route.match(alert.labels))
+            shown = self._show(alert, receivers, now_ms)
+            if wanted.wants_receiver(receivers) and wanted.wants(shown):
+                found.append(shown)
+        return sorted(found, key=lambda shown: shown.alert.fingerprint)
+
+    def groups(self, wanted: AlertFilter) -> list[ShownGroup]:
+        """Give the groups that have alerts which pass a filter, in the API's order."""
+        now_ms, found = self._clock.now_ms(), []
+        receivers: dict[int, list[str]] = {}
+        for group in self._groups.shown():
+            receiver = group.route.options.receiver
+            if not wanted.wants_receiver((receiver,)):
+                continue
+            alerts = [shown for shown in self._shown_of(group, now_ms) if wanted.wants(shown)]
+            for shown in alerts:
+                receivers.setdefault(shown.alert.fingerprint, []).append(receiver)
+            if alerts and (wanted.muted or not group.muted_by):
+                found.append(ShownGroup(group.labels, receiver, tuple(alerts)))
+        return [replace(group, alerts=tuple(_received(one, receivers) for one in group.alerts)) for group in found]
+
+    def _shown_of(self, group: Group, now_ms: int) -> list[ShownAlert]:
+        held = [alert for alert in group.alerts if alert.ends_at_ms >= now_ms]
+        return [replace(self._show(alert, (), now_ms), muted_by=group.muted_by) for alert in held]
+
+    def _show(self, alert: Alert, receivers: tuple[str, ...], now_ms: int) -> ShownAlert:
+        return ShownAlert(
+            alert=alert,
+            receivers=receivers,
+            silenced_by=tuple(self._silences.muted_by(alert.fingerprint, alert.labels, now_ms)),
+            inhibited_by=tuple(self._inhibitor.muted_by(alert.labels, now_ms)),
+        )
+
+    async def inbox(self, limit: int) -> list[InboxMessage]:
+        """Give the newest messages of the inbox, newest first."""
+        return await asyncio.to_thread(load_messages, self._state, limit)
+
+    @property
+    def config(self) -> AlertmanagerConfig:
+        """The configuration in use."""
+        return self._config
+
+    def config_text(self) -> str:
+        """Give the configuration in use as YAML: every default, no secret."""
+        return shown_config(self._config)
+
+    @property
+    def started_ms(self) -> int:
+        """When it was made, Unix milliseconds."""
+        return self._started_ms
+
+    def now_ms(self) -> int:
+        """Give the desk's time, Unix milliseconds."""
+        return self._clock.now_ms()
+
+    def _serve_metrics(self) -> None:
+        _groups.set_function(lambda: len(self._groups))
+        for state in ("active", "suppressed", "unprocessed"):
+            _alerts.labels(state).set_function(partial(self._count, state))
+        for state in _SILENCE_STATES:
+            _silences.labels(state).set_function(partial(self._count_silences, state))
+
+    def _count_silences(self, state: State) -> int:
+        return self._silences.count(state, self._clock.now_ms())
+
+    def _count(self, state: str) -> int:
+        if state == "unprocessed":  # every alert is looked at as it comes in
+            return 0
+        shown = self.alerts(AlertFilter())
+        return sum(one.is_suppressed == (state == "suppressed") for one in shown)
+
+
+def _received(shown: ShownAlert, receivers: dict[int, list[str]]) -> ShownAlert:
+    return replace(shown, receivers=tuple(sorted(receivers.get(shown.alert.fingerprint, ()))))
+
+
+def _short(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).split("\n", 1)[0][:200]
+
+
+def _row(silence: Silence) -> SilenceRow:
+    matchers = [
+        {"name": one.name, "value": one.value, "isRegex": one.is_regex, "isEqual": one.is_equal}
+        for one in silence.matchers
+    ]
+    return SilenceRow(
+        id=silence.id,
+        matchers=matchers,
+        starts_ms=silence.starts_at_ms,
+        ends_ms=silence.ends_at_ms,
+        updated_ms=silence.updated_at_ms,
+        created_by=silence.created_by,
+        comment=silence.comment,
+        annotations=silence.annotations,
+    )
+
+
+def _silence(row: SilenceRow) -> Silence:
+    matchers = tuple(
+        silence_matcher(at, one["name"], one["value"], is_regex=one["isRegex"], is_equal=one["isEqual"])
+        for at, one in enumerate(row.matchers)
+    )
+    return Silence(
+        id=row.id,
+        matchers=matchers,
+        starts_at_ms=row.starts_ms,
+        ends_at_ms=row.ends_ms,
+        created_by=row.created_by,
+        comment=row.comment,
+        updated_at_ms=row.updated_ms,
+        annotations=dict(row.annotations),
+    )

@@ -1,0 +1,99 @@
+"""The notification log: what each integration was last told about a group, and whether it needs telling again.
+
+source  github.com/prometheus/alertmanager, nflog and notify.DedupStage
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+
+import structlog
+
+from watchkeeper.notify.batch import Batch
+from watchkeeper.store.state.notifications import LogEntry, LogKey
+
+log = structlog.get_logger(__name__)
+
+_RETENTION_MS = 432_000_000  # 120 h, Alertmanager's --data.retention
+
+
+class Reason(StrEnum):
+    """Why an integration is told; the words stand in payloads."""
+
+    FIRST = "first notification"
+    NEW_ALERTS = "new alerts added"
+    SOME_RESOLVED = "some alerts resolved"
+    ALL_RESOLVED = "all alerts resolved"
+    REPEAT = "repeat interval elapsed"
+
+
+def reason_to_notify(
+    entry: LogEntry | None,
+    firing: frozenset[int],
+    resolved: frozenset[int],
+    now_ms: int,
+    repeat_interval_ms: int,
+    *,
+    send_resolved: bool,
+) -> Reason | None:
+    """Say why a group must be told again, or None when nothing is new.
+
+    Alerts that left the group without having been told as resolved (muted ones) are no change.
+    """
+    if entry is None:
+        return Reason.FIRST if firing else None
+    if not firing <= entry.firing:
+        return Reason.NEW_ALERTS if entry.firing else Reason.FIRST
+    if not firing:  # told whatever send_resolved says, so that the log forgets what fired
+        return Reason.ALL_RESOLVED if entry.firing else None
+    if send_resolved and not resolved <= entry.resolved:
+        return Reason.SOME_RESOLVED
+    return Reason.REPEAT if entry.sent_ms < now_ms - repeat_interval_ms else None
+
+
+class NotificationLog:
+    """All entries, in memory and by `save` on the disk. Entries written at the same time share one transaction.
+
+    save  writes entries durably; called in a thread
+    """
+
+    def __init__(self, entries: Iterable[LogEntry], save: Callable[[Sequence[LogEntry]], None]) -> None:
+        self._entries = {entry.key: entry for entry in entries}
+        self._batch = Batch(save)
+        self._unsaved: dict[LogKey, LogEntry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, key: LogKey, now_ms: int) -> LogEntry | None:
+        """Give what an integration was last told, unless that is too long ago to count."""
+        entry = self._entries.get(key)
+        return entry if entry is not None and entry.expires_ms > now_ms else None
+
+    async def record(
+        self, key: LogKey, now_ms: int, firing: frozenset[int], resolved: frozenset[int], repeat_interval_ms: int
+    ) -> None:
+        """Note that an integration was told; durable when it returns.
+
+        It counts in memory at once: when the disk fails, the entry is written later and nothing is sent twice.
+        """
+        expires_ms = now_ms + min(_RETENTION_MS, 2 * repeat_interval_ms)
+        entry = LogEntry(key, now_ms, expires_ms, firing, resolved)
+        self._entries[key] = entry
+        await self._write(entry)
+
+    async def _write(self, entry: LogEntry) -> None:
+        try:
+            await self._batch.write(entry)
+        except Exception as error:  # noqa: BLE001 — whatever the database's driver raises
+            self._unsaved[entry.key] = entry
+            log.error("notification_log_write_failed", group_key=entry.key.group_key, error=str(error)[:200])  # noqa: TRY400 — no trace
+        else:
+            self._unsaved.pop(entry.key, None)
+
+    async def maintain(self, now_ms: int) -> None:
+        """Write what could not be written before, and let go of what no longer counts."""
+        for entry in list(self._unsaved.values()):
+            await self._write(entry)
+        for key, entry in list(self._entries.items()):
+            if entry.expires_ms < now_ms and key not in self._unsaved:
+                del self._entries[key]

@@ -1,0 +1,70 @@
+"""The configuration as Alertmanager shows it in `config.original`: every default there, secrets as <secret>.
+
+`amtool config` loads this text again, so fields of our own are left out of it.
+"""
+
+from typing import Any
+
+import yaml
+from pydantic import SecretStr
+
+from watchkeeper.model.document import Settings
+from watchkeeper.model.duration import format_duration
+from watchkeeper.notify.field_types import SECRET_TOKEN, DurationMark
+from watchkeeper.notify.matcher import LabelMatcher
+from watchkeeper.notify.settings import AlertmanagerConfig, WebhookConfig
+
+_ALWAYS = frozenset({"continue", "send_resolved", "max_alerts", "timeout", "url_file", "templates", "resolve_timeout"})
+_OURS = frozenset({"inbox_configs"})
+_HTTP_DEFAULTS = {"follow_redirects": False, "enable_http2": True}
+
+
+def shown_config(config: AlertmanagerConfig) -> str:
+    """Write the configuration as YAML, without secrets."""
+    tree = _tree(config)
+    tree["global"]["http_config"] = tree["global"].get("http_config") or dict(_HTTP_DEFAULTS)
+    tree["global"].setdefault("smtp_tls_config", {"insecure_skip_verify": False})
+    for receiver in tree.get("receivers", ()):
+        receiver.setdefault("labels", {"name": receiver["name"]})
+        for webhook in receiver.get("webhook_configs", ()):
+            webhook["http_config"] = webhook.get("http_config") or tree["global"]["http_config"]
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes every occurrence in full: a reader of secrets-free YAML should not meet anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+
+def _tree(settings: Settings) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for field, info in type(settings).model_fields.items():
+        name, value = info.alias or field, getattr(settings, field)
+        if name in _OURS or (value in (None, "", (), {}) and name not in _ALWAYS):
+            continue
+        if value is False and name not in _ALWAYS | _HTTP_DEFAULTS.keys() | {"insecure_skip_verify"}:
+            continue
+        if name == "url_file" and not value and not isinstance(settings, WebhookConfig):
+            continue
+        if any(isinstance(mark, DurationMark) for mark in info.metadata):
+            out[name] = format_duration(value)
+        else:
+            out[name] = _plain(settings, field, value)
+    return out
+
+
+def _plain(settings: Settings, field: str, value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return SECRET_TOKEN
+    if isinstance(value, Settings):
+        return _tree(value)
+    if isinstance(value, tuple):
+        if value and isinstance(value[0], tuple):  # ranges of a time interval know how they are written
+            return settings.model_dump(include={field})[field]
+        return [_plain(settings, field, one) for one in value]
+    if isinstance(value, dict):
+        return {key: _plain(settings, field, one) for key, one in value.items()}
+    return str(value) if isinstance(value, LabelMatcher) else value
