@@ -1,0 +1,207 @@
+"""The text exposition formats, read through a layout that is remembered per target.
+
+A target says the same series scrape after scrape; only numbers change. So the reader keeps the text that stands before
+each value. A body whose lines begin with the same texts needs no grammar: what is left of its lines are the numbers,
+and they are read in one go. Anything else goes through the whole grammar (`textformat`, `openmetrics`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import getitem, itemgetter
+from typing import Any
+
+import numpy as np
+import orjson
+
+from watchkeeper.collect.number import parse_value
+from watchkeeper.collect.openmetrics import parse_openmetrics
+from watchkeeper.collect.sample_text import Body, SeriesCache
+from watchkeeper.collect.textformat import parse_text
+from watchkeeper.model.errors import BadInput
+from watchkeeper.model.frame import NORMAL_NAN_BITS, Floats, MetricMetadata, Times
+from watchkeeper.model.labels import Labels
+
+TEXT, OPENMETRICS = "text/plain", "application/openmetrics-text"
+NO_TIME = np.iinfo(np.int64).min  # a sample without a timestamp of its own
+_JSON_NUMBERS = b"0123456789+-.eE,"
+_NORMAL_NAN = np.uint64(NORMAL_NAN_BITS).view(np.float64)
+_NAMES = {b"NaN": _NORMAL_NAN, b"+Inf": np.inf, b"-Inf": -np.inf}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """What a target speaks about; the same object for as long as it speaks about the same.
+
+    texts     the series as written, one a sample; none twice unless samples have times of their own
+    series    their labels, the metric's name among them
+    metadata  what HELP, TYPE and UNIT lines said, by family
+    """
+
+    texts: tuple[bytes, ...]
+    series: tuple[Labels, ...]
+    metadata: Mapping[str, MetricMetadata]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """One body read.
+
+    values      float64[n_series]
+    times       int64[n_series], Unix milliseconds, NO_TIME where the sample has none; None when none has
+    samples     how many sample lines there were, duplicates counted
+    """
+
+    shape: Shape
+    values: Floats
+    times: Times | None
+    samples: int
+
+
+@dataclass(slots=True)
+class _Template:
+    """The lines of a body up to their values."""
+
+    shape: Shape
+    heads: list[bytes]
+    cuts: list[slice]
+    pick_values: Any  # itemgetter over the lines that are samples
+    pick_rest: Any  # itemgetter over the others: nothing may be left of them
+    samples: int
+
+
+@dataclass(slots=True)
+class ExpositionReader:
+    """Reads the bodies of one target, one after the other.
+
+    strict numbers  as Go's: no `1_000`, no blanks, no digits of other scripts
+    source          Prometheus 3.5, model/textparse; the same verdict on the same body
+    """
+
+    _template: _Template | None = None
+    _shape: Shape | None = None
+    _media: str = ""
+    _known: SeriesCache = field(default_factory=SeriesCache)
+
+    def read(self, body: bytes, media: str = TEXT) -> Exposed:
+        """Read one body.
+
+        media   TEXT or OPENMETRICS
+        raises  BadInput naming the place; the reader stays good for the next body
+        """
+        if media == self._media and self._template is not None:
+            values = _fill(self._template, body)
+            if values is not None:
+                return Exposed(self._template.shape, values, None, self._template.samples)
+        self._media = media
+        parsed = (parse_openmetrics if media == OPENMETRICS else parse_text)(body, self._known)
+        return self._keep(body, parsed)
+
+    def _keep(self, body: bytes, parsed: Body) -> Exposed:
+        values, times = _normal_nan(np.array(parsed.values, np.float64)), None
+        if parsed.timed:
+            times = np.array([NO_TIME if time is None else time for time in parsed.times], np.int64)
+        first = None if parsed.timed else _first_of_each(parsed.texts)
+        texts: Sequence[bytes] = parsed.texts
+        if first is not None:
+            values, times = values[first], None if times is None else times[first]
+            texts = [parsed.texts[at] for at in first]
+        shape = self._shape_of(tuple(texts), parsed)
+        self._template = _template(body, parsed, shape) if first is None and not parsed.timed else None
+        return Exposed(shape, values, times, len(parsed.texts))
+
+    def _shape_of(self, texts: tuple[bytes, ...], parsed: Body) -> Shape:
+        last = self._shape
+        if last is not None and last.texts == texts and last.metadata == parsed.metadata:
+            return last
+        self._shape = Shape(texts, tuple(self._known.labels(text) for text in texts), parsed.metadata)
+        self._known.keep_only(texts)
+        return self._shape
+
+
+def _first_of_each(texts: Sequence[bytes]) -> list[int] | None:
+    """Give the index of each text's first appearance, or None when all are different."""
+    if len(set(texts)) == len(texts):
+        return None
+    first: dict[bytes, int] = {}
+    for at, text in enumerate(texts):
+        first.setdefault(text, at)
+    return list(first.values())
+
+
+def _template(body: bytes, parsed: Body, shape: Shape) -> _Template | None:
+    """Remember where the values stand; None when lines are not what they seem (a newline within quotes, NUL)."""
+    lines = body.split(b"\n")
+    if not parsed.plain or not shape.texts or b"\0" in body:
+        return None
+    heads, value_lines = list(lines), []
+    for end_of_head in parsed.value_starts:
+        at = parsed.line_of(end_of_head)
+        heads[at] = body[parsed.line_start(at) : end_of_head]
+        if not heads[at].endswith((b" ", b"\t", b"}")):
+            return None
+        value_lines.append(at)
+    taken = set(value_lines)
+    rest = [at for at in range(len(lines)) if at not in taken]
+    cuts = [slice(len(head), None) for head in heads]
+    return _Template(shape, heads, cuts, _picker(value_lines), _picker(rest), len(value_lines))
+
+
+def _picker(places: list[int]) -> Any:
+    """Give a function from a list to the tuple of these places of it."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda lines: tuple(lines[at] for at in places)
+
+
+def _fill(template: _Template, body: bytes) -> Floats | None:
+    """Give the values of a body with the remembered layout, or None when it has another."""
+    lines = body.split(b"\n")
+    if len(lines) != len(template.heads) or not all(map(bytes.startswith, lines, template.heads)):
+        return None
+    tails = list(map(getitem, lines, template.cuts))
+    if any(template.pick_rest(tails)):
+        return None
+    return _numbers(template.pick_values(tails))
+
+
+def _numbers(texts: Sequence[bytes]) -> Floats | None:
+    """Read many values at once; None when any has something behind it or is no number."""
+    joined = b",".join(texts)
+    if joined.translate(None, _JSON_NUMBERS):
+        return _numbers_with_names(texts)
+    if b"-0," in joined or joined.endswith(b"-0"):
+        return _one_by_one(texts)  # JSON's -0 would lose its sign
+    try:
+        values = np.array(orjson.loads(b"[%b]" % joined), np.float64)
+    except orjson.JSONDecodeError:
+        return _one_by_one(texts)
+    return values if len(values) == len(texts) else None
+
+
+def _numbers_with_names(texts: Sequence[bytes]) -> Floats | None:
+    """Read values among which are NaN or an infinity."""
+    named = [at for at, text in enumerate(texts) if text in _NAMES]
+    plain = list(texts)
+    for at in named:
+        plain[at] = b"0"
+    joined = b",".join(plain)
+    if joined.translate(None, _JSON_NUMBERS):
+        return None
+    values = _numbers(plain)
+    if values is not None:
+        for at in named:
+            values[at] = _NAMES[texts[at]]
+    return values
+
+
+def _one_by_one(texts: Sequence[bytes]) -> Floats | None:
+    try:
+        values = np.array([parse_value(text) for text in texts], np.float64)
+    except BadInput:
+        return None
+    return _normal_nan(values)
+
+
+def _normal_nan(values: Floats) -> Floats:
+    values[np.isnan(values)] = _NORMAL_NAN
+    return values

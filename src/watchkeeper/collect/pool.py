@@ -1,0 +1,84 @@
+"""A scrape pool: one scrape_config, its discoveries, and the targets that they find."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from watchkeeper.collect.discovery.file import FileDiscovery
+from watchkeeper.collect.discovery.static import static_targets
+from watchkeeper.collect.relabel import Relabel
+from watchkeeper.collect.settings import ScrapeConfig
+from watchkeeper.collect.targets import Target, make_target
+from watchkeeper.model.errors import BadInput
+from watchkeeper.model.labels import LabelPairs, Labels, label_pairs
+from watchkeeper.model.metrics import counter
+
+log = structlog.get_logger(__name__)
+
+_exceeded = counter("prometheus_target_scrape_pool_exceeded_target_limit", "Times a pool found more than its limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a pool's discoveries amount to now.
+
+    targets  by number, each once
+    dropped  labels before relabelling of those that a rule dropped
+    refused  why one cannot be scraped, by its labels before relabelling
+    error    set when the pool is over its target_limit: then none is scraped well
+    """
+
+    targets: dict[int, Target]
+    dropped: list[Labels]
+    refused: list[tuple[Labels, str]]
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Pool:
+    """One scrape_config with all its settings filled in."""
+
+    config: ScrapeConfig
+    root: Path
+    files: list[FileDiscovery] = field(init=False)
+    _relabel: Relabel = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.files = [FileDiscovery(config, self.root) for config in self.config.file_sd_configs]
+        self._relabel = Relabel.of(self.config.relabel_configs)
+
+    def refresh(self) -> bool:
+        """Look at the files again; for a worker thread."""
+        changes = [discovery.refresh() for discovery in self.files]  # every one, whatever the first says
+        return any(changes)
+
+    def find(self) -> Found:
+        """Give the targets as they are now."""
+        found: list[Labels] = [labels for static in self.config.static_configs for labels in static_targets(static)]
+        for discovery in self.files:
+            found += discovery.targets()
+        return self._sort_out(found)
+
+    def _sort_out(self, found: Sequence[Labels]) -> Found:
+        result = Found({}, [], [])
+        seen: set[LabelPairs] = set()
+        for labels in found:
+            try:
+                discovered, target = make_target(self.config, self._relabel, labels)
+            except BadInput as fault:
+                result.refused.append((labels, str(fault)))
+                log.warning("target_refused", pool=self.config.job_name, error=str(fault))
+                continue
+            if target is None:
+                result.dropped.append(discovered)
+            elif label_pairs({**target.labels, "__url__": target.url}) not in seen:
+                seen.add(label_pairs({**target.labels, "__url__": target.url}))
+                result.targets[target.number] = target
+        limit = self.config.target_limit or 0
+        if limit and len(result.targets) > limit:
+            _exceeded.inc()
+            error = f"target_limit exceeded (number of targets: {len(result.targets)}, limit: {limit})"
+            return Found(result.targets, result.dropped, result.refused, error)
+        return result
