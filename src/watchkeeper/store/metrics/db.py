@@ -34,16 +34,17 @@ from watchkeeper.store.metrics.record import (
     encode_metadata,
     encode_rows,
 )
-from watchkeeper.store.metrics.strip import CHUNK_ROWS
 from watchkeeper.store.settings import MetricSettings
 from watchkeeper.store.wal import Wal
 
 log = structlog.get_logger(__name__)
 
 _DIRECTORY = "metrics"
+_FORMAT = b"watchkeeper metrics 1\n"
 _EXAMPLES_MAX = 10
 _UPKEEP_S = 30.0
 _QUIET_MS = 45 * 60_000
+_JUMP_MS = 3_600_000
 
 SERIES = gauge("prometheus_tsdb_head_series", "Series in the head.")
 APPENDED = counter("prometheus_tsdb_head_samples_appended", "Samples appended.")
@@ -84,6 +85,8 @@ class MetricDb:
         self._boot, self._declarations = secrets.randbits(31), 0
         self._series = self._samples = 0
         self._metadata_due = False
+        self._drift_ms = clock.now_ms() - clock.monotonic_s() * 1000
+        self._steady_from_s = -1e300
         self._ready = False
         self._lock: int | None = None
         self._upkeep: asyncio.Task[None] | None = None
@@ -106,12 +109,26 @@ class MetricDb:
         """
         self._files.makedirs(_DIRECTORY)
         self._lock = self._files.lock(f"{_DIRECTORY}/lock")
+        self._check_format()
         began = self._clock.monotonic_s()
         await asyncio.to_thread(self._replay)
         self._ready = True
         self._upkeep = asyncio.create_task(self._keep_up(), name="metrics-upkeep")
         took = round(self._clock.monotonic_s() - began, 3)
         log.info("metrics_opened", series=self._series, samples=self._samples, seconds=took, damaged=self._wal.damaged)
+
+    def _check_format(self) -> None:
+        path = f"{_DIRECTORY}/FORMAT"
+        fd = self._files.open(path)
+        try:
+            found = self._files.pread(fd, 64, 0)
+            if not found:
+                self._files.pwrite(fd, _FORMAT, 0)
+                self._files.fdatasync(fd)
+            elif found != _FORMAT:
+                raise Damaged(f"cannot open {path}: got {found.decode(errors='replace')!r}, want {_FORMAT.decode()!r}")
+        finally:
+            self._files.close(fd)
 
     async def stop(self) -> None:
         """Sync the log and let go of the directory."""
@@ -146,7 +163,7 @@ class MetricDb:
         """Register series; see MetricWriter.layout."""
         frame = self._frames.get(source)
         if frame is None:
-            frame = Frame(source, self._symbols, self._first_rows(source))
+            frame = Frame(source, self._symbols, self._settings.chunk_rows)
         self._check_limits(frame, series)
         table = code_labels(series, self._symbols)
         columns, fresh = frame.index.find(table)
@@ -220,11 +237,6 @@ class MetricDb:
             ):
                 self._by_name.setdefault(code, []).append(frame)
             self._named[frame.source] = frame.width
-
-    @staticmethod
-    def _first_rows(source: str) -> int:
-        """Give how many rows a frame's first chunk has: they differ, so that frames do not all seal at once."""
-        return CHUNK_ROWS // 2 + sum(source.encode()) % (CHUNK_ROWS // 2)
 
     def _check(self, row: Row, limit_ms: int) -> Verdict:
         layout = row.layout
@@ -340,7 +352,8 @@ class MetricDb:
         for frame in self._frames.values():
             if frame.open_rows and now_ms - frame.latest_ms > _QUIET_MS:
                 frame.seal_all()
-        self._drop_before(now_ms - self._settings.retention_ms)
+        if self._clock_is_steady(now_ms):
+            self._drop_before(now_ms - self._settings.retention_ms)
         sealed = sum(frame.sealed_bytes for frame in self._frames.values())
         while sealed > self._settings.memory_bytes_max:
             oldest = min(frame.oldest_sealed_ms for frame in self._frames.values())
@@ -348,6 +361,14 @@ class MetricDb:
             sealed = sum(frame.sealed_bytes for frame in self._frames.values())
         SEALED_BYTES.set(sealed)
         OPEN_BYTES.set(sum(frame.open_bytes for frame in self._frames.values()))
+
+    def _clock_is_steady(self, now_ms: int) -> bool:
+        """Say whether the clock has gone on like the monotonic one; for a day after a jump nothing is dropped by it."""
+        drift_ms = now_ms - self._clock.monotonic_s() * 1000
+        if abs(drift_ms - self._drift_ms) > _JUMP_MS:
+            log.warning("clock_jumped", by_ms=round(drift_ms - self._drift_ms))
+            self._drift_ms, self._steady_from_s = drift_ms, self._clock.monotonic_s() + 86_400
+        return self._clock.monotonic_s() >= self._steady_from_s
 
     def _drop_before(self, time_ms: int) -> None:
         for frame in self._frames.values():

@@ -15,7 +15,7 @@ from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Floa
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.store.metrics.chunk import Columns
 from watchkeeper.store.metrics.columns import ColumnIndex, Hashes
-from watchkeeper.store.metrics.strip import CHUNK_ROWS, Strip, StripView
+from watchkeeper.store.metrics.strip import Strip, StripView
 
 NEVER_MS = -(1 << 63)
 LATE_MS = (1 << 63) - 1
@@ -107,14 +107,17 @@ class Frame:
 
     _numbers = count(1)
 
-    def __init__(self, source: str, symbols: Symbols, first_rows: int = CHUNK_ROWS) -> None:
+    def __init__(self, source: str, symbols: Symbols, chunk_rows: int) -> None:
         self.source = source
         self.index = ColumnIndex(symbols)
         self.first_ms: Times = np.empty(0, np.int64)
         self.newest_ms: Times = np.empty(0, np.int64)
         self._newest: Floats = np.empty(0, np.float64)  # the value at newest_ms; ABSENT before the first
         self._latest_ms = NEVER_MS
-        self._strips = [Strip(first_rows)]
+        self._chunk_rows = chunk_rows
+        # First chunks differ in length by source, so that frames do not all seal at once.
+        first_rows = max(1, chunk_rows // 2 + sum(source.encode()) % (chunk_rows // 2 + 1))
+        self._strips = [Strip(chunk_rows, first_rows)]
         self._layouts: OrderedDict[bytes, FrameLayout] = OrderedDict()
         self.view = self._view()
 
@@ -290,14 +293,14 @@ class Frame:
         if len(self._strips) >= _STRIPS_MAX:
             self._fold()
             return self._strip(time_ms)
-        self._strips.append(Strip())
+        self._strips.append(Strip(self._chunk_rows, self._chunk_rows))
         return self._strips[-1]
 
     def _fold(self) -> None:
         """Make one strip of many: late rows have come in more layers than reading should have to lay together."""
         columns = np.arange(self.width, dtype=np.int32)
         times, values, _ = self._view().read(columns, NEVER_MS, LATE_MS)
-        folded = Strip()
+        folded = Strip(self._chunk_rows, self._chunk_rows)
         for at, time_ms in enumerate(times.tolist()):
             folded.put(time_ms, None, values[:, at], self.width)
         self._strips = [folded]

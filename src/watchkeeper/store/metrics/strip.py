@@ -10,7 +10,6 @@ import numpy as np
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, Floats, Times, is_absent, is_stale
 from watchkeeper.store.metrics.chunk import Chunk, Columns, seal
 
-CHUNK_ROWS = 120
 _KEPT_ROWS = 8  # stay open after sealing, for rows that come a little late
 _SPAN_MS_MAX = (1 << 32) - 1
 
@@ -59,9 +58,13 @@ def _bounds(times: Times, start_ms: int, end_ms: int) -> tuple[Times, int, int]:
 
 
 class Strip:
-    """The writing side. `sealed_ms` is the time up to which (inclusive) no row can be added any more."""
+    """The writing side. `sealed_ms` is the time up to which (inclusive) no row can be added any more.
 
-    def __init__(self, first_rows: int = CHUNK_ROWS) -> None:
+    chunk_rows  rows of a chunk; `first_rows` of the first one
+    """
+
+    def __init__(self, chunk_rows: int, first_rows: int) -> None:
+        self._chunk_rows = chunk_rows
         self.chunks: tuple[Chunk, ...] = ()
         self.sealed_ms = -(1 << 63)
         self._rows = 0
@@ -122,7 +125,7 @@ class Strip:
         chunk = seal(self._times[:rows], self._values[:rows])
         self.chunks = (*self.chunks, chunk)
         self.sealed_ms = chunk.end_ms
-        self._seal_at = CHUNK_ROWS + _KEPT_ROWS
+        self._seal_at = self._chunk_rows + _KEPT_ROWS
         left, times, values = self._rows - rows, self._times[rows : self._rows], self._values[rows : self._rows]
         capacity = self._seal_at if left else 0
         self._times, self._values = np.empty(capacity, np.int64), np.empty((capacity, values.shape[1]))
