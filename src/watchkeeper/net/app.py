@@ -202,7 +202,7 @@ class _App:
             raise Fault(verdict.status, verdict.text, verdict.reason, extra or _challenge(credentials))
         visit.who = verdict
         if not verdict.may(route.access):
-            if verdict is ANONYMOUS:
+            if verdict == ANONYMOUS:
                 raise Fault(401, "Unauthorized", "anonymous", _challenge(credentials))
             visit.refused = "denied"
             raise Fault(403, "Permission denied", "denied")

@@ -128,8 +128,10 @@ def _frames_end(body: bytes) -> bool:
         if magic & 0xFFFFFFF0 == 0x184D2A50:
             at += 8 + int.from_bytes(body[at + 4 : at + 8], "little")
             continue
-        if magic != 0xFD2FB528 or at + 5 > len(body):
+        if magic != 0xFD2FB528:
             return at + 4 <= len(body)  # not zstd: the reader says so
+        if at + 5 > len(body):
+            return False
         flags = body[at + 4]
         at += 5 + (0 if flags & 0x20 else 1) + (0, 1, 2, 4)[flags & 3]
         at += (1 if flags & 0x20 else 0, 2, 4, 8)[flags >> 6]

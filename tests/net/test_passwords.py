@@ -1,0 +1,75 @@
+import asyncio
+import threading
+import time
+
+import pytest
+from argon2 import PasswordHasher, extract_parameters
+
+from watchkeeper.model.errors import Refused
+from watchkeeper.net.passwords import Passwords
+
+
+def test_parameters_are_at_least_rfc_9106s_for_little_memory() -> None:
+    hashed = Passwords().hash_now("secret")
+    made = extract_parameters(hashed)
+    assert made.type.name == "ID"
+    assert made.memory_cost >= 64 << 10 and made.time_cost >= 3 and made.parallelism >= 4
+    assert made.salt_len >= 16 and made.hash_len >= 32
+    assert "secret" not in hashed
+
+
+def test_an_unknown_user_takes_as_long() -> None:
+    passwords = Passwords()
+    stored = passwords.hash_now("right")
+
+    async def run() -> tuple[float, float]:
+        times: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(7):  # in turn, as other work on the machine slows both
+            for known in (True, False):
+                began = time.perf_counter()
+                assert not await passwords.check("wrong", stored if known else None)
+                times[known].append(time.perf_counter() - began)
+        return min(times[True]), min(times[False])
+
+    known, unknown = asyncio.run(run())
+    assert known == pytest.approx(unknown, rel=0.2)
+
+
+def test_right_and_wrong() -> None:
+    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+
+    async def run() -> list[bool]:
+        stored = await passwords.hash("right")
+        checks = [("right", stored), ("wrong", stored), ("", stored), ("right", None), ("right", "no hash")]
+        return [await passwords.check(*each) for each in checks]
+
+    assert asyncio.run(run()) == [True, False, False, False, False]
+
+
+def test_two_at_once_and_a_bounded_queue() -> None:
+    running, most, gate = set(), [0], threading.Event()
+
+    class Counting(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # noqa: A002 # argon2's own name
+            running.add(threading.get_ident())
+            most[0] = max(most[0], len(running))
+            gate.wait(5)
+            running.discard(threading.get_ident())
+            return True
+
+    passwords = Passwords(Counting(time_cost=1, memory_cost=64, parallelism=1))
+
+    async def run() -> int:
+        tasks = [asyncio.create_task(passwords.check("x", "y")) for _ in range(40)]
+        await asyncio.sleep(0)
+        gate.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        return sum(isinstance(result, Refused) for result in results)
+
+    assert asyncio.run(run()) == 8
+    assert most[0] <= 2
+
+
+def test_old_parameters_are_told() -> None:
+    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    assert Passwords().is_outdated(cheap.hash("x"))
