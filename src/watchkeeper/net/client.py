@@ -215,7 +215,10 @@ class _CheckedResolver(AbstractResolver):
         self._lookup = lookup
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 — both families
     ) -> list[ResolveResult]:
         found = await self._lookup(host, port)
         for address in found:
