@@ -10,6 +10,7 @@ from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Ask, MetricReader, MetricWriter, SendAlerts
 from watchkeeper.model.errors import WatchkeeperError
 from watchkeeper.rules import metrics, restore
+from watchkeeper.rules.alerting import AlertingRule
 from watchkeeper.rules.files import RuleFile
 from watchkeeper.rules.groups import Group, GroupContext, end_series
 from watchkeeper.rules.order import next_evaluation
@@ -169,14 +170,14 @@ class RuleRunner:
 
     # what is shown
 
-    @property
     def groups(self) -> tuple[Group, ...]:
         """The groups, in the files' order."""
         return tuple(self._groups.values())
 
     def counts(self) -> dict[str, int]:
         """Give how many alerts are firing and pending."""
-        states = [alert.state.word for group in self.groups for rule in group.rules for alert in _shown(rule)]
+        rules = [rule for group in self.groups() for rule in group.rules if isinstance(rule, AlertingRule)]
+        states = [alert.state.word for rule in rules for alert in rule.shown()]
         return {"firing": states.count("firing"), "pending": states.count("pending")}
 
     def rules_json(self, params: Params = ()) -> dict[str, Any]:
@@ -186,12 +187,8 @@ class RuleRunner:
                 group_limit, group_next_token
         raises  BadInput in Prometheus' words when one of them cannot be used
         """
-        return rules_json(self.groups, params)
+        return rules_json(self.groups(), params)
 
     def alerts_json(self) -> dict[str, Any]:
         """Give the data of /api/v1/alerts."""
-        return alerts_json(self.groups)
-
-
-def _shown(rule: Any) -> Sequence[Any]:
-    return rule.shown() if hasattr(rule, "shown") else ()
+        return alerts_json(self.groups())
