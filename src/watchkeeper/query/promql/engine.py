@@ -11,7 +11,7 @@ from watchkeeper.query.limits import Budget
 from watchkeeper.query.promql.ast import Expr, Type
 from watchkeeper.query.promql.context import Query, Steps
 from watchkeeper.query.promql.evaluate import evaluate, range_vector
-from watchkeeper.query.promql.matrix import Scalar, Text, Value, Vector, ever
+from watchkeeper.query.promql.matrix import Scalar, Text, Value, ever
 from watchkeeper.query.promql.parser import parse
 from watchkeeper.query.promql.result import Result
 from watchkeeper.query.promql.windows import RangeVector

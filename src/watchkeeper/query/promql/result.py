@@ -1,12 +1,13 @@
 """The answer to a query."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
 from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.frame import Floats, Times
-from watchkeeper.model.labels import LabelTable
+from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.ast import Type
 from watchkeeper.query.promql.matrix import Mask
 
@@ -39,7 +40,13 @@ class Result:
         values = self.values[:, -1].tolist() if self.values.size else []
         return [AlertSample(labels, value) for labels, value in zip(self.labels.labels(), values, strict=True)]
 
-    def by_labels(self) -> tuple[list[dict[str, str]], "np.typing.NDArray[np.int64]"]:
+    def head(self, series: int) -> Self:
+        """Give the first so many series."""
+        first = slice(0, series)
+        labels = self.labels.take(np.arange(len(self.labels))[first])
+        return replace(self, labels=labels, values=self.values[first], present=self.present[first])
+
+    def by_labels(self) -> tuple[list[dict[str, str]], Ints]:
         """Give each series' labels, and the order that sorts them as Prometheus does."""
         labels = self.labels.labels()
         keys = [list(one.items()) for one in labels]

@@ -1,0 +1,58 @@
+"""Prometheus' JSON envelope: {"status", "data", "errorType", "error", "warnings", "infos"}.
+
+source  Prometheus 3.5, web/api/v1/api.go
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from watchkeeper.model.errors import BadInput, OverLimit, Refused, WatchkeeperError
+
+_JSON = "application/json"
+_TYPE_OF_STATUS = {400: "bad_data", 404: "not_found", 406: "not_acceptable", 422: "execution", 500: "internal"}
+
+
+def success(data: Any, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
+    """Answer 200 with data that orjson can write."""
+    return success_bytes(orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY), warnings, infos)
+
+
+def success_bytes(data: bytes, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
+    """Answer 200 with data that is JSON already."""
+    parts = [b'{"status":"success","data":', data]
+    for name, notes in ((b"warnings", warnings), (b"infos", infos)):
+        if notes:
+            parts += [b',"', name, b'":', orjson.dumps(list(notes))]
+    parts.append(b"}")
+    return Response(b"".join(parts), media_type=_JSON)
+
+
+def failure(status: int, kind: str, text: str, headers: dict[str, str] | None = None) -> Response:
+    """Answer an error; kind is Prometheus' errorType."""
+    body = orjson.dumps({"status": "error", "errorType": kind, "error": text})
+    return Response(body, status, media_type=_JSON, headers=headers)
+
+
+def error(status: int, text: str) -> Response:
+    """Answer an error of the gate's in this API's style (a Route's `error`)."""
+    kind = _TYPE_OF_STATUS.get(status, "unavailable" if status >= 500 else "bad_data")
+    return failure(status, kind, text)
+
+
+def failed(fault: WatchkeeperError) -> Response:
+    """Answer what went wrong while a query ran: 422 for the query's fault, 503 for a timeout or overload."""
+    status, kind = kind_of(fault)
+    headers = {"Retry-After": str(fault.retry_after_s)} if isinstance(fault, Refused) else None
+    return failure(status, kind, str(fault), headers)
+
+
+def kind_of(fault: WatchkeeperError) -> tuple[int, str]:
+    """Give the status and Prometheus' errorType of what went wrong while a query ran."""
+    if isinstance(fault, Refused):
+        return 503, "timeout" if "timed out" in str(fault) else "unavailable"
+    if isinstance(fault, OverLimit | BadInput):
+        return 422, "execution"
+    return 500, "internal"

@@ -1,0 +1,148 @@
+"""Prometheus' status API: what is scraped, which rules and alerts there are, how this server is set.
+
+source  https://prometheus.io/docs/prometheus/latest/querying/api/
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from watchkeeper.api.envelope import error, failure, success
+from watchkeeper.net.routing import READ, Call, Route
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the answers come from; each is called at each request and gives Prometheus' own JSON shapes.
+
+    targets       active targets: discoveredLabels, labels, scrapePool, scrapeUrl, globalUrl, lastError, lastScrape, …
+    dropped       dropped targets: discoveredLabels, scrapePool
+    target_metadata  one a target and metric: target, metric, type, help, unit
+    rules         {"groups": […]} with alerts inside alerting rules
+    alerts        {"alerts": […]}
+    alertmanagers {"activeAlertmanagers": […], "droppedAlertmanagers": […]}
+    config        the configuration file's text
+    flags, build, runtime, tsdb, features   plain mappings
+    """
+
+    targets: Callable[[], Sequence[Json]] = list
+    dropped: Callable[[], Sequence[Json]] = list
+    target_metadata: Callable[[], Sequence[Json]] = list
+    rules: Callable[[], Json] = lambda: {"groups": []}
+    alerts: Callable[[], Json] = lambda: {"alerts": []}
+    alertmanagers: Callable[[], Json] = lambda: {"activeAlertmanagers": [], "droppedAlertmanagers": []}
+    config: Callable[[], str] = str
+    flags: Callable[[], Mapping[str, str]] = dict
+    build: Callable[[], Mapping[str, str]] = dict
+    runtime: Callable[[], Json] = dict
+    tsdb: Callable[[], Json] = dict
+    features: Callable[[], Json] = dict
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    sources: Sources
+
+    async def targets(self, call: Call) -> Response:
+        """Answer GET /api/v1/targets; state=active|dropped|any, scrapePool=."""
+        state, pool = call.first("state", "any").lower(), call.first("scrapePool")
+        data: Json = {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}}
+        if state != "dropped":
+            data["activeTargets"] = [one for one in self.sources.targets() if pool in ("", one.get("scrapePool"))]
+        dropped = [one for one in self.sources.dropped() if pool in ("", one.get("scrapePool"))]
+        for one in dropped:
+            name = str(one.get("scrapePool", ""))
+            data["droppedTargetCounts"][name] = data["droppedTargetCounts"].get(name, 0) + 1
+        if state != "active":
+            data["droppedTargets"] = dropped
+        return success(data)
+
+    async def target_metadata(self, call: Call) -> Response:
+        """Answer GET /api/v1/targets/metadata; metric=, limit=."""
+        metric, text = call.first("metric"), call.first("limit")
+        if text and not text.isdigit():
+            return failure(400, "bad_data", "limit must be a number")
+        found = [one for one in self.sources.target_metadata() if metric in ("", one.get("metric"))]
+        return success(found[: int(text[:9]) or None] if text else found)
+
+    async def scrape_pools(self, _call: Call) -> Response:
+        """Answer GET /api/v1/scrape_pools."""
+        every = [*self.sources.targets(), *self.sources.dropped()]
+        return success({"scrapePools": sorted({str(one["scrapePool"]) for one in every if one.get("scrapePool")})})
+
+    async def rules(self, call: Call) -> Response:
+        """Answer GET /api/v1/rules; type=alert|record, rule_name[]=, rule_group[]=, file[]=, exclude_alerts=."""
+        kind = call.first("type").lower()
+        if kind not in ("", "alert", "record"):
+            return failure(400, "bad_data", f'invalid parameter "type": not supported value "{kind}"')
+        names, groups, files = (set(call.every(name)) for name in ("rule_name[]", "rule_group[]", "file[]"))
+        wanted = {"alert": "alerting", "record": "recording"}.get(kind)
+        bare = call.first("exclude_alerts").lower() in ("1", "t", "true")
+        found = []
+        for group in self.sources.rules().get("groups", []):
+            if (groups and group.get("name") not in groups) or (files and group.get("file") not in files):
+                continue
+            rules = [
+                {**rule, "alerts": []} if bare and rule.get("type") == "alerting" else rule
+                for rule in group.get("rules", [])
+                if (wanted is None or rule.get("type") == wanted) and (not names or rule.get("name") in names)
+            ]
+            if rules or not (wanted or names):
+                found.append({**group, "rules": rules})
+        return success({"groups": found})
+
+    async def alerts(self, _call: Call) -> Response:
+        """Answer GET /api/v1/alerts."""
+        return success(self.sources.alerts())
+
+    async def alertmanagers(self, _call: Call) -> Response:
+        """Answer GET /api/v1/alertmanagers."""
+        return success(self.sources.alertmanagers())
+
+    async def config(self, _call: Call) -> Response:
+        """Answer GET /api/v1/status/config."""
+        return success({"yaml": self.sources.config()})
+
+    async def flags(self, _call: Call) -> Response:
+        """Answer GET /api/v1/status/flags."""
+        return success(dict(self.sources.flags()))
+
+    async def build(self, _call: Call) -> Response:
+        """Answer GET /api/v1/status/buildinfo."""
+        return success(dict(self.sources.build()))
+
+    async def runtime(self, _call: Call) -> Response:
+        """Answer GET /api/v1/status/runtimeinfo."""
+        return success(self.sources.runtime())
+
+    async def tsdb(self, _call: Call) -> Response:
+        """Answer GET /api/v1/status/tsdb."""
+        return success(self.sources.tsdb())
+
+    async def features(self, _call: Call) -> Response:
+        """Answer GET /api/v1/features."""
+        return success(self.sources.features())
+
+
+def routes(sources: Sources) -> list[Route]:
+    """Give the status routes."""
+    page = _Status(sources)
+    table = (
+        ("/api/v1/targets", page.targets, "Scrape targets"),
+        ("/api/v1/targets/metadata", page.target_metadata, "Metadata of the metrics of targets"),
+        ("/api/v1/scrape_pools", page.scrape_pools, "Names of scrape jobs"),
+        ("/api/v1/rules", page.rules, "Rules and their state"),
+        ("/api/v1/alerts", page.alerts, "Active alerts"),
+        ("/api/v1/alertmanagers", page.alertmanagers, "Alertmanagers that alerts are sent to"),
+        ("/api/v1/status/config", page.config, "The configuration in use"),
+        ("/api/v1/status/flags", page.flags, "Flags in use"),
+        ("/api/v1/status/buildinfo", page.build, "Version and build"),
+        ("/api/v1/status/runtimeinfo", page.runtime, "The running process"),
+        ("/api/v1/status/tsdb", page.tsdb, "Statistics of the metrics store"),
+        ("/api/v1/features", page.features, "What this server can do"),
+    )
+    return [Route(path, ("GET",), handler, READ, summary, error=error) for path, handler, summary in table]
