@@ -58,8 +58,7 @@ class Chunk:
             chosen = np.flatnonzero(here & (groups == group))
             first = group * GROUP_COLUMNS
             count = min(GROUP_COLUMNS, len(self.columns) - first)
-            values = decode(self.groups[group], count, self.n_rows)
-            out[chosen] = values[slots[chosen] - first, low:high]
+            out[chosen] = decode(self.groups[group], count, self.n_rows, slots[chosen] - first)[:, low:high]
             gaps = gaps or bool(self.gaps[group])
         return gaps
 
