@@ -1,0 +1,284 @@
+"""Receives remote write 1.0: what others scraped becomes rows of frames, one for each job and instance.
+
+source  prometheus.io/docs/specs/prw/remote_write_spec; Prometheus, storage/remote/write_handler.go
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from watchkeeper.collect.write_request import Columns, RequestReader
+from watchkeeper.collect.write_wire import read_labels
+from watchkeeper.model.document import Settings, setting
+from watchkeeper.model.doors import MetricWriter
+from watchkeeper.model.errors import BadInput, OverLimit
+from watchkeeper.model.frame import ABSENT, Layout, Row
+from watchkeeper.model.labels import METRIC_NAME, Labels
+from watchkeeper.model.metrics import counter
+
+_EXAMPLES_MAX = 3
+_PARTIAL = 4  # a row for less than a quarter of its frame gets a layout of its own
+_LAYOUTS_PER_SOURCE_MAX = 16
+_PLANS_MAX = 64
+
+_received = counter("watchkeeper_remote_write_samples", "Samples received by remote write", ("result",))
+_stored, _refused = _received.labels("stored"), _received.labels("refused")
+_requests = counter("watchkeeper_remote_write_requests", "Remote write requests", ("result",))
+
+Ints = npt.NDArray[np.int64]
+
+
+class RemoteWriteSettings(Settings):
+    """Limits of receiving remote write."""
+
+    body_bytes_max: int = setting(64 << 20, "A request is refused above this, decompressed.", unit="bytes")
+    labels_max: int = setting(200, "A series with more labels is refused.")
+    label_name_bytes_max: int = setting(1024, "A longer label name is refused.", unit="bytes")
+    label_value_bytes_max: int = setting(32 << 10, "A longer label value is refused.", unit="bytes")
+    known_series_max: int = setting(1_000_000, "Series remembered between requests; then all are read anew.")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a request.
+
+    stored   samples that are kept, duplicates included
+    refused  how many samples were not, by reason
+    examples a few of them, with their series
+    """
+
+    stored: int
+    refused: Mapping[str, int]
+    examples: tuple[str, ...]
+
+    @property
+    def complaint(self) -> str:
+        """Say which samples were refused and how many; empty when none was."""
+        if not self.refused:
+            return ""
+        total = sum(self.refused.values())
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(self.refused.items()))
+        shown = "; ".join(self.examples)
+        return f"{total} of {total + self.stored} samples refused, the rest is stored: {reasons}; for example {shown}"
+
+
+@dataclass(slots=True)
+class _Source:
+    """One frame's series as far as senders have named them."""
+
+    name: str
+    number: int
+    members: list[int] = field(default_factory=list)  # series numbers, in the order of the full layout
+    full: Layout | None = None
+    full_size: int = 0
+    partial: OrderedDict[bytes, Layout] = field(default_factory=OrderedDict)
+
+
+@dataclass(slots=True)
+class _Refusals:
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, reason: str, count: int, labels: object) -> None:
+        if count:
+            self.counts[reason] = self.counts.get(reason, 0) + count
+            if len(self.examples) < _EXAMPLES_MAX:
+                self.examples.append(f"{reason}: {str(labels)[:200]}")
+
+
+class RemoteWrite:
+    """Stores what senders push. Called from the event loop's thread alone."""
+
+    def __init__(self, writer: MetricWriter, settings: RemoteWriteSettings | None = None) -> None:
+        self._writer, self.settings = writer, settings or RemoteWriteSettings()
+        self._known: dict[bytes, int] = {}
+        self._keys: list[bytes] = []
+        self._bad: dict[int, tuple[str, str]] = {}
+        self._sources: dict[str, _Source] = {}
+        self._source_list: list[_Source] = []
+        self._source_of = np.zeros(1024, np.int32)
+        self._place_of = np.zeros(1024, np.int64)  # of each series in its source's full layout
+        self._reader = RequestReader(self._known, self._identify)
+        self._plans: OrderedDict[int, list[Ints]] = OrderedDict()
+
+    async def receive(self, body: bytes) -> Received:
+        """Store one request's samples; returns when they are on the disk.
+
+        body     decompressed, a prometheus.WriteRequest
+        returns  what was stored; a bad series or sample is refused alone
+        raises   BadInput when it is no such message, Refused when the store takes nothing now: nothing is stored
+        """
+        try:
+            columns = self._reader.read(body)
+            refusals = _Refusals()
+            stored = await self._store(columns, refusals)
+            self._writer.describe(columns.metadata)
+        except BaseException:
+            _requests.labels("failed").inc()
+            raise
+        finally:
+            self._bad.clear()
+            self._forget_if_full()
+        _requests.labels("partial" if refusals.counts else "ok").inc()
+        _stored.inc(stored)
+        _refused.inc(sum(refusals.counts.values()))
+        return Received(stored, refusals.counts, tuple(refusals.examples))
+
+    async def _store(self, columns: Columns, refusals: _Refusals) -> int:
+        for number, (reason, labels) in self._bad.items():
+            refusals.add(reason, int((columns.series == number).sum()), labels)
+        refusals.add("native histograms are not supported yet", columns.histograms, "")
+        rows = []
+        for which in self._groups(columns):
+            rows += self._rows(columns, which, refusals)
+        if not rows:
+            return 0
+        appended = self._writer.append(rows)
+        await self._writer.commit()
+        for refusal in appended.examples:
+            if len(refusals.examples) < _EXAMPLES_MAX:
+                refusals.examples.append(f"{refusal.reason}: {dict(refusal.labels)}"[:300])
+        for reason, count in appended.refused.items():
+            refusals.counts[reason] = refusals.counts.get(reason, 0) + count
+        return sum(_samples_in(row) for row in rows) - sum(appended.refused.values())
+
+    # -- series
+
+    def _identify(self, key: bytes) -> int:
+        """Number new label bytes; a negative number when they are refused."""
+        try:
+            labels = self._labels(key)
+        except BadInput as fault:
+            number = -1 - len(self._bad)
+            self._bad[number] = str(fault), _shown(key)
+            return number
+        source = self._source(f"write/{labels.get('job', '')}/{labels.get('instance', '')}")
+        number = len(self._keys)
+        if number == len(self._source_of):
+            self._source_of = np.concatenate([self._source_of, np.zeros_like(self._source_of)])
+            self._place_of = np.concatenate([self._place_of, np.zeros_like(self._place_of)])
+        self._keys.append(key)
+        self._known[key] = number
+        self._source_of[number] = source.number
+        self._place_of[number] = len(source.members)
+        source.members.append(number)
+        return number
+
+    def _source(self, name: str) -> _Source:
+        if name not in self._sources:
+            self._sources[name] = _Source(name, len(self._source_list))
+            self._source_list.append(self._sources[name])
+        return self._sources[name]
+
+    def _labels(self, key: bytes) -> Labels:
+        """Read label bytes, refusing what is no series.
+
+        raises  BadInput with the reason
+        """
+        pairs, limits = read_labels(key), self.settings
+        if len(pairs) > limits.labels_max:
+            raise BadInput(f"labels_max: got {len(pairs)} labels, want at most {limits.labels_max}")
+        labels: dict[str, str] = {}
+        for name, value in pairs:
+            if len(name) > limits.label_name_bytes_max or len(value) > limits.label_value_bytes_max:
+                raise BadInput("label name or value too long")
+            if b"\0" in name or b"\0" in value or not name:
+                raise BadInput("invalid label: empty name or NUL")
+            try:
+                text = name.decode()
+                if text in labels:
+                    raise BadInput(f"duplicate label name {text[:60]!r}")
+                labels[text] = value.decode()
+            except UnicodeDecodeError:
+                raise BadInput("invalid UTF-8 in a label") from None
+        if not labels.get(METRIC_NAME):
+            raise BadInput("missing metric name (__name__ label)")
+        return {name: value for name, value in labels.items() if value}
+
+    def _forget_if_full(self) -> None:
+        if len(self._keys) > self.settings.known_series_max:
+            self._known.clear()
+            self._keys.clear()
+            self._sources.clear()
+            self._source_list.clear()
+            self._plans.clear()
+            self._reader.forget()
+
+    # -- rows
+
+    def _groups(self, columns: Columns) -> list[Ints]:
+        """Part the samples by source and time, the times of a source ascending."""
+        plan = self._plans.get(columns.shape)
+        if plan is not None and all(_same(columns.times[which]) for which in plan):
+            return plan
+        good = np.flatnonzero(columns.series >= 0)
+        if not len(good):
+            return []
+        sources, times = self._source_of[columns.series[good]], columns.times[good]
+        order = np.lexsort((times, sources))
+        cuts = np.flatnonzero((np.diff(sources[order]) != 0) | (np.diff(times[order]) != 0)) + 1
+        plan = np.split(good[order], cuts)
+        if columns.shape >= 0 and len(set(sources.tolist())) == len(plan):
+            self._plans[columns.shape] = plan
+            if len(self._plans) > _PLANS_MAX:
+                self._plans.popitem(last=False)
+        return plan
+
+    def _rows(self, columns: Columns, which: Ints, refusals: _Refusals) -> list[Row]:
+        """Make the rows of one source at one time; a series named twice makes a second row."""
+        numbers, time_ms = columns.series[which], int(columns.times[which[0]])
+        source = self._source_list[self._source_of[numbers[0]]]
+        rows = []
+        while len(which):
+            _, first = np.unique(numbers, return_index=True)
+            first.sort()
+            try:
+                rows.append(self._row(source, numbers[first], columns.values[which[first]], time_ms))
+            except OverLimit as limit:
+                refusals.add(str(limit), len(first), source.name)
+            which, numbers = np.delete(which, first), np.delete(numbers, first)
+        return rows
+
+    def _row(self, source: _Source, numbers: Ints, values: npt.NDArray[np.float64], time_ms: int) -> Row:
+        if len(numbers) * _PARTIAL < len(source.members):
+            return Row(self._partial_layout(source, numbers), time_ms, values)
+        layout = self._full_layout(source)
+        places = self._place_of[numbers]
+        if len(numbers) == len(layout) and np.array_equal(places, np.arange(len(places))):
+            return Row(layout, time_ms, values)
+        whole = np.full(len(layout), ABSENT)
+        # As integers: a float move may quieten the NaNs that carry a meaning.
+        whole.view(np.uint64)[places] = values.view(np.uint64)
+        return Row(layout, time_ms, whole)
+
+    def _full_layout(self, source: _Source) -> Layout:
+        if source.full is None or source.full_size != len(source.members):
+            series = [self._labels(self._keys[number]) for number in source.members]
+            source.full = self._writer.layout(source.name, series)
+            source.full_size = len(series)
+        return source.full
+
+    def _partial_layout(self, source: _Source, numbers: Ints) -> Layout:
+        key = numbers.tobytes()
+        if key not in source.partial:
+            series = [self._labels(self._keys[number]) for number in numbers]
+            source.partial[key] = self._writer.layout(source.name, series)
+            if len(source.partial) > _LAYOUTS_PER_SOURCE_MAX:
+                source.partial.popitem(last=False)
+        source.partial.move_to_end(key)
+        return source.partial[key]
+
+
+def _same(times: Ints) -> bool:
+    return bool((times == times[0]).all())
+
+
+def _samples_in(row: Row) -> int:
+    return int((row.values.view(np.uint64) != ABSENT.view(np.uint64)).sum())
+
+
+def _shown(key: bytes) -> str:
+    return repr(key[:120])[2:-1]

@@ -1,0 +1,248 @@
+import asyncio
+import struct
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.collect.conftest import RecordingWriter
+from watchkeeper.collect.remote_write import Received, RemoteWrite, RemoteWriteSettings
+from watchkeeper.model.errors import BadInput, Refused
+from watchkeeper.model.frame import STALE_BITS
+from watchkeeper.model.labels import label_pairs
+
+NOW_MS = 1_790_000_000_000
+Samples = Sequence[tuple[float, int]]
+
+
+def varint(number: int) -> bytes:
+    number &= (1 << 64) - 1
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def field(number: int, payload: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def label(name: str | bytes, value: str | bytes) -> bytes:
+    parts = [part if isinstance(part, bytes) else part.encode() for part in (name, value)]
+    return field(1, b"".join(field(at, part) for at, part in enumerate(parts, 1) if part))
+
+
+def sample(value: float, time_ms: int) -> bytes:
+    zero = struct.pack("<d", value) == bytes(8)
+    return field(
+        2, (b"" if zero else b"\x09" + struct.pack("<d", value)) + (b"\x10" + varint(time_ms) if time_ms else b"")
+    )
+
+
+def series(labels: Mapping[str, str], samples: Samples) -> bytes:
+    pairs = b"".join(label(name, value) for name, value in sorted(labels.items()))
+    return field(1, pairs + b"".join(sample(*one) for one in samples))
+
+
+def receive(writer: RecordingWriter, *bodies: bytes, **limits: int) -> list[Received]:
+    async def run() -> list[Received]:
+        remote = RemoteWrite(writer, RemoteWriteSettings(**limits))
+        return [await remote.receive(body) for body in bodies]
+
+    return asyncio.run(run())
+
+
+def target(count: int, job: str = "j", instance: str = "i") -> list[dict[str, str]]:
+    return [{"__name__": f"m{at}", "instance": instance, "job": job} for at in range(count)]
+
+
+def test_series_of_one_target_become_one_row(writer: RecordingWriter) -> None:
+    body = b"".join(series(labels, [(float(at), NOW_MS)]) for at, labels in enumerate(target(5)))
+    (received,) = receive(writer, body)
+    assert received == Received(5, {}, ())
+    assert [(row.layout.source, row.time_ms, row.values.tolist()) for row in writer.rows] == [
+        ("write/j/i", NOW_MS, [0.0, 1.0, 2.0, 3.0, 4.0])
+    ]
+    assert writer.commits == 1
+
+
+def test_the_same_shape_again_needs_no_new_layout(writer: RecordingWriter) -> None:
+    bodies = [
+        b"".join(series(labels, [(at + 0.5 + turn, NOW_MS + turn)]) for at, labels in enumerate(target(50)))
+        for turn in range(3)
+    ]
+    receive(writer, *bodies)
+    assert len(writer.layouts) == 1
+    assert [row.values[7] for row in writer.rows] == [7.5, 8.5, 9.5]
+    assert [row.time_ms for row in writer.rows] == [NOW_MS, NOW_MS + 1, NOW_MS + 2]
+
+
+def test_targets_and_times_are_told_apart(writer: RecordingWriter) -> None:
+    body = b"".join(
+        series(labels, [(1.0, NOW_MS), (2.0, NOW_MS + 1000)]) for job in "ab" for labels in target(3, job=job)
+    )
+    receive(writer, body)
+    assert [(row.layout.source, row.time_ms) for row in writer.rows] == [
+        ("write/a/i", NOW_MS),
+        ("write/a/i", NOW_MS + 1000),
+        ("write/b/i", NOW_MS),
+        ("write/b/i", NOW_MS + 1000),
+    ]
+
+
+def test_the_layout_is_kept_when_times_differ_this_time(writer: RecordingWriter) -> None:
+    same = b"".join(series(labels, [(1.0, NOW_MS)]) for labels in target(4))
+    other = b"".join(series(labels, [(1.0, NOW_MS + 1 + at)]) for at, labels in enumerate(target(4)))
+    receive(writer, same, same, other)
+    samples = writer.samples(writer.rows[2:])
+    assert [samples[label_pairs(labels)] for labels in target(4)] == [[(NOW_MS + 1 + at, 1.0)] for at in range(4)]
+
+
+def test_nan_payloads_survive_bit_by_bit_and_absent_does_not_come_in(writer: RecordingWriter) -> None:
+    bits = [STALE_BITS, 0x7FF8000000000001, 0x7FF8000000001234, 0x7FF0000000000057, 0x8000000000000000, 1]
+    values = np.array(bits, np.uint64).view(np.float64)
+    body = b"".join(
+        field(
+            1,
+            b"".join(label(*pair) for pair in sorted(labels.items()))
+            + field(2, b"\x09" + raw.tobytes() + b"\x10" + varint(NOW_MS)),
+        )
+        for labels, raw in zip(target(len(bits)), values, strict=True)
+    )
+    receive(writer, body, body)
+    want = [*bits]
+    want[3] = 0x7FF8000000000001
+    for row in writer.rows:
+        assert row.values.view(np.uint64).tolist() == want
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (label("__name__", "x") + label("a", "1") + label("a", "2"), "duplicate label name 'a'"),
+        (label("a", "1"), "missing metric name (__name__ label)"),
+        (b"", "missing metric name (__name__ label)"),
+        (label("__name__", "x") + label("a", "n\0l"), "invalid label: empty name or NUL"),
+        (label("__name__", "x") + label("a", b"\xff"), "invalid UTF-8 in a label"),
+        (label("__name__", "x") + label("a", "y" * 40_000), "label name or value too long"),
+        (label("__name__", "x") + label("n" * 2000, "y"), "label name or value too long"),
+        (
+            label("__name__", "x") + b"".join(label(f"l{at}", "y") for at in range(300)),
+            "labels_max: got 301 labels, want at most 200",
+        ),
+    ],
+)
+def test_a_bad_series_is_refused_alone(writer: RecordingWriter, bad: bytes, reason: str) -> None:
+    good = b"".join(series(labels, [(1.0, NOW_MS)]) for labels in target(3))
+    received = receive(writer, good + field(1, bad + sample(9.0, NOW_MS)) + good.replace(b"m1", b"n1"))
+    assert received[0].stored == 6
+    assert received[0].refused == {reason: 1}
+    assert "1 of 7 samples refused" in received[0].complaint
+    assert 9.0 not in np.concatenate([row.values for row in writer.rows])
+
+
+def test_empty_labels_are_no_labels_and_order_does_not_matter(writer: RecordingWriter) -> None:
+    body = field(1, label("job", "j") + label("empty", "") + label("__name__", "x") + sample(1.0, NOW_MS))
+    receive(writer, body)
+    assert writer.series_of(writer.rows[0]) == [{"job": "j", "__name__": "x"}]
+
+
+def test_a_series_named_twice_keeps_both_for_the_store_to_judge(writer: RecordingWriter) -> None:
+    one = target(1)[0]
+    receive(writer, series(one, [(1.0, NOW_MS)]) + series(one, [(2.0, NOW_MS)]))
+    assert [row.values.tolist() for row in writer.rows] == [[1.0], [2.0]]
+
+
+def test_metadata_is_kept(writer: RecordingWriter) -> None:
+    said = b"\x08\x01" + field(2, b"m0_total") + field(4, b"help text") + field(5, b"seconds")
+    receive(writer, field(3, said))
+    assert writer.metadata["m0_total"].type == "counter"
+    assert (writer.metadata["m0_total"].help, writer.metadata["m0_total"].unit) == ("help text", "seconds")
+
+
+def test_native_histograms_are_named_as_refused(writer: RecordingWriter) -> None:
+    (received,) = receive(writer, field(1, label("__name__", "x") + field(4, b"")))
+    assert received.refused == {"native histograms are not supported yet": 1}
+
+
+def test_nothing_is_stored_when_the_store_refuses(writer: RecordingWriter) -> None:
+    writer.refusal = Refused("disk full")
+    with pytest.raises(Refused):
+        receive(writer, series(target(1)[0], [(1.0, NOW_MS)]))
+    assert writer.commits == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x0a",
+        b"\x0a\xff",
+        b"\xff" * 12,
+        b"\x0b\x0c",
+        b"\x0a\x05abc",
+        b"\x08\x80",
+        b"\x0a\x02\x12\x05",
+        b"\x0a\x04\x12\x02\x09\x00",
+        b"\x00\x00",
+    ],
+)
+def test_garbage_is_refused_with_the_place(writer: RecordingWriter, body: bytes) -> None:
+    with pytest.raises(BadInput, match="at byte"):
+        receive(writer, body)
+    assert not writer.rows
+
+
+def test_unknown_fields_are_skipped(writer: RecordingWriter) -> None:
+    inner = label("__name__", "x") + sample(1.0, NOW_MS) + field(99, b"new") + b"\xb8\x06\x01"
+    receive(writer, field(50, b"x") + field(1, inner) + b"\x99\x06" + bytes(8))
+    assert [row.values.tolist() for row in writer.rows] == [[1.0]]
+
+
+def test_memory_of_series_is_bounded(writer: RecordingWriter) -> None:
+    bodies = [
+        b"".join(series(labels, [(1.0, NOW_MS + turn)]) for labels in target(10, job=f"j{turn}")) for turn in range(20)
+    ]
+    assert [one.stored for one in receive(writer, *bodies, known_series_max=25)] == [10] * 20
+
+
+LABELS = st.dictionaries(st.sampled_from(["__name__", "job", "instance", "a"]), st.sampled_from(["", "x", "y"]))
+ONE = st.tuples(
+    LABELS,
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 1.5, float("inf")]), st.sampled_from([NOW_MS, NOW_MS + 1, 5])), max_size=2
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(ONE, max_size=6), max_size=4))
+def test_all_ways_through_say_what_a_plain_loop_says(
+    requests: list[list[tuple[dict[str, str], list[tuple[float, int]]]]],
+) -> None:
+    bodies = [b"".join(series(labels, samples) for labels, samples in request) for request in requests]
+    writer = RecordingWriter()
+    receive(writer, *bodies, *bodies)
+    want = sorted(
+        (label_pairs(labels), time_ms, value)
+        for request in [*requests, *requests]
+        for labels, samples in request
+        if labels.get("__name__")
+        for value, time_ms in samples
+    )
+    got = sorted((key, *one) for key, found in writer.samples().items() for one in found)
+    assert got == want
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 400), st.integers(0, 255))
+def test_damaged_requests_raise_nothing_but_bad_input(junk: bytes, at: int, byte: int) -> None:
+    good = bytearray(b"".join(series(labels, [(1.0, NOW_MS)]) for labels in target(8)))
+    good[at % len(good)] = byte
+    for body in (junk, bytes(good)):
+        try:
+            receive(RecordingWriter(), body)
+        except BadInput:
+            pass
