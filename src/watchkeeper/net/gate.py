@@ -19,7 +19,7 @@ Fields = list[tuple[str, str]]
 
 _SLOWEST_BYTES_PER_S = 16 << 10
 _INLINE_BYTES_MAX = 32 << 10  # larger ones are unpacked in a thread, so that the loop goes on
-_DRAIN_BYTES_MAX = 1 << 20
+_DRAIN_BYTES_MAX = 16 << 20
 
 
 class CallerGone(Exception):  # it is what happened
@@ -128,7 +128,7 @@ async def _drain(declared: int, receive: Receive) -> None:
         return
     left = _DRAIN_BYTES_MAX
     try:
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(1):
             while left > 0:
                 message = await receive()
                 left -= len(message.get("body", b""))
