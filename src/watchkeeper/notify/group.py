@@ -76,7 +76,8 @@ class Group:
         """Take what is to be sent now, and set the timer for the next flush."""
         options = self.route.options
         interval_s = options.group_interval_ms / 1000
-        self.due_s, self.busy = at_s + interval_s, True
+        on_time = at_s < self.due_s + interval_s  # then the next turn counts from this one's due time: no drift
+        self.due_s, self.busy = (self.due_s if on_time else at_s) + interval_s, True
         alerts = self.alerts
         return Flush(
             group=self,

@@ -11,24 +11,44 @@ from pydantic import SecretStr
 from watchkeeper.model.document import Settings
 from watchkeeper.model.duration import format_duration
 from watchkeeper.notify.field_types import SECRET_TOKEN, DurationMark
+from watchkeeper.notify.http_settings import HttpConfig
 from watchkeeper.notify.matcher import LabelMatcher
-from watchkeeper.notify.settings import AlertmanagerConfig, WebhookConfig
+from watchkeeper.notify.settings import AlertmanagerConfig, Receiver, WebhookConfig
 
 _ALWAYS = frozenset({"continue", "send_resolved", "max_alerts", "timeout", "url_file", "templates", "resolve_timeout"})
 _OURS = frozenset({"inbox_configs"})
-_HTTP_DEFAULTS = {"follow_redirects": False, "enable_http2": True}
+_SHOWN_WHEN_FALSE = _ALWAYS | {"follow_redirects", "insecure_skip_verify"}
 
 
 def shown_config(config: AlertmanagerConfig) -> str:
     """Write the configuration as YAML, without secrets."""
-    tree = _tree(config)
-    tree["global"]["http_config"] = tree["global"].get("http_config") or dict(_HTTP_DEFAULTS)
-    tree["global"].setdefault("smtp_tls_config", {"insecure_skip_verify": False})
-    for receiver in tree.get("receivers", ()):
-        receiver.setdefault("labels", {"name": receiver["name"]})
-        for webhook in receiver.get("webhook_configs", ()):
-            webhook["http_config"] = webhook.get("http_config") or tree["global"]["http_config"]
+    http = _tree(config.global_.http_config or HttpConfig())
+    tree = _tree(config.model_copy(update={"receivers": ()}))
+    tree["global"] = _with(tree["global"], "resolve_timeout", http_config=http)
+    tree["global"] = _with(tree["global"], "smtp_require_tls", smtp_tls_config={"insecure_skip_verify": False})
+    places = list(tree)
+    receivers = [_receiver(one, http) for one in config.receivers]
+    tree["receivers"] = receivers
+    order = [*places[: places.index("templates")], "receivers", *places[places.index("templates") :]]
+    tree = {name: tree[name] for name in order}
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+def _receiver(receiver: Receiver, http: dict[str, Any]) -> dict[str, Any]:
+    tree = _with(_tree(receiver), "name", labels={"name": receiver.name})
+    for at, webhook in enumerate(tree.get("webhook_configs", ())):
+        tree["webhook_configs"][at] = _with(webhook, "send_resolved", http_config=http)
+    return tree
+
+
+def _with(tree: dict[str, Any], after: str, **added: Any) -> dict[str, Any]:
+    """Give a mapping with one more field after another, unless it has that field."""
+    out: dict[str, Any] = {}
+    for name, value in tree.items():
+        out[name] = value
+        if name == after:
+            out.update({one: default for one, default in added.items() if one not in tree})
+    return out
 
 
 class _Dumper(yaml.SafeDumper):
@@ -45,7 +65,7 @@ def _tree(settings: Settings) -> dict[str, Any]:
         name, value = info.alias or field, getattr(settings, field)
         if name in _OURS or (value in (None, "", (), {}) and name not in _ALWAYS):
             continue
-        if value is False and name not in _ALWAYS | _HTTP_DEFAULTS.keys() | {"insecure_skip_verify"}:
+        if value is False and name not in _SHOWN_WHEN_FALSE:
             continue
         if name == "url_file" and not value and not isinstance(settings, WebhookConfig):
             continue

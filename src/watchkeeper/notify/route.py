@@ -94,7 +94,7 @@ def _options(config: RouteConfig, inherited: RouteOptions | None) -> RouteOption
     group_by, group_by_all = base.group_by, base.group_by_all
     if config.group_by == ("...",):
         group_by_all = True
-    elif config.group_by:  # an empty list keeps the parent's
+    elif config.group_by is not None:  # an empty list is one group for all
         group_by, group_by_all = frozenset(config.group_by), False
     return RouteOptions(
         receiver=config.receiver or base.receiver,

@@ -105,7 +105,9 @@ class RouteConfig(Settings):
     """A node of the routing tree, and what is below it."""
 
     receiver: Text = setting("", "Who is notified; the parent's by default.")
-    group_by: Several[LabelName] = setting((), "Labels that alerts of a group share; '...' for all.")
+    group_by: tuple[LabelName, ...] | None = setting(
+        None, "Labels that alerts of a group share; '...' for all; the parent's by default, and [] for one group."
+    )
     match: LabelEquals = setting(dict, "Deprecated: matchers.")
     match_re: LabelRegexes = setting(dict, "Deprecated: matchers.")
     matchers: MatcherLines = setting((), "What an alert must satisfy.")
@@ -119,10 +121,11 @@ class RouteConfig(Settings):
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        if "..." in self.group_by and len(self.group_by) > 1:
+        group_by = self.group_by or ()
+        if "..." in group_by and len(group_by) > 1:
             raise ValueError("cannot have wildcard group_by (`...`) and other labels at the same time")
-        for at, name in enumerate(self.group_by):
-            if name in self.group_by[:at]:
+        for at, name in enumerate(group_by):
+            if name in group_by[:at]:
                 raise ValueError(f"duplicated label {name!r} in group_by")
         if self.group_interval == 0:
             raise ValueError("group_interval cannot be zero")

@@ -1,0 +1,171 @@
+"""The real Alertmanager and ours, side by side: same file, same alerts, each with a hook that keeps what it is sent."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+TEMPLATES = Path("/usr/share/prometheus/alertmanager")  # where Debian's build looks for its default templates
+
+
+def peers() -> Path:
+    return Path(os.environ.get("WATCHKEEPER_PEERS") or Path.home() / ".cache/watchkeeper/peers") / "usr/bin"
+
+
+def program(name: str) -> str:
+    path = peers() / name
+    if not path.exists():
+        message = f"{name} is not there: run tools/peers"
+        assert os.environ.get("CI") != "true", message
+        pytest.skip(message)
+    return str(path)
+
+
+def alertmanager() -> str:
+    """Give the real one's path; its templates must lie where it was built to find them."""
+    found = program("prometheus-alertmanager")
+    if not TEMPLATES.exists():
+        try:
+            TEMPLATES.parent.mkdir(parents=True, exist_ok=True)
+            TEMPLATES.symlink_to(peers().parent / "share/prometheus/alertmanager")
+        except OSError:
+            assert os.environ.get("CI") != "true", f"{TEMPLATES} cannot be made"
+            pytest.skip(f"Alertmanager needs {TEMPLATES}, which cannot be made without root")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(what: str, holds: Callable[[], Any], deadline_s: float = 15) -> Any:
+    ends = time.monotonic() + deadline_s
+    while time.monotonic() < ends:
+        if found := holds():
+            return found
+        threading.Event().wait(0.02)
+    raise AssertionError(f"waited {deadline_s} s in vain for {what}")
+
+
+@dataclass
+class Received:
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    raw: bytes
+    at_s: float
+
+
+class Hook:
+    """A webhook server; `answer` says with which status it answers the n-th message (from 0) on a path."""
+
+    def __init__(self, answer: Callable[[str, int], int] = lambda _path, _nth: 200) -> None:
+        hook = self
+        self.received: list[Received] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                raw = self.rfile.read(int(self.headers["content-length"]))
+                nth = sum(one.path == self.path for one in hook.received)
+                got = Received(self.path, dict(self.headers), orjson.loads(raw), raw, time.monotonic())
+                hook.received.append(got)
+                self.send_response(answer(self.path, nth))
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def on(self, path: str) -> list[Received]:
+        return [one for one in self.received if one.path == path]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def call(method: str, url: str, body: Any = None, media: str = "application/json") -> tuple[int, bytes]:
+    raw = body if isinstance(body, bytes) else None if body is None else orjson.dumps(body)
+    request = urllib.request.Request(url, raw, {"Content-Type": media} if raw is not None else {}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+class Server:
+    """One of the two, as a process."""
+
+    def __init__(self, command: Callable[[str], Sequence[str]], folder: Path) -> None:
+        self._command, self._folder = command, folder
+        self.address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{self.address}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        with (self._folder / "log").open("ab") as out:
+            self.process = subprocess.Popen(self._command(self.address), stdout=out, stderr=out)
+        wait_until(f"{self.url} to answer", self._answers)
+
+    def _answers(self) -> bool:
+        assert self.process is not None and self.process.poll() is None, (self._folder / "log").read_text()[-2000:]
+        try:
+            return call("GET", f"{self.url}/api/v2/status")[0] == 200
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def log(self) -> str:
+        return (self._folder / "log").read_text()
+
+
+@contextmanager
+def ours(folder: Path, config: str) -> Iterator[Server]:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "alertmanager.yml").write_text(config)
+    script = Path(__file__).with_name("desk_process.py")
+    files = [str(folder / "alertmanager.yml"), str(folder / "data")]
+    server = Server(lambda address: [sys.executable, str(script), *files, address], folder)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def real(folder: Path, config: str) -> Iterator[Server]:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "alertmanager.yml").write_text(config)
+    flags = [f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'data'}"]
+    flags += ["--cluster.listen-address="]
+    binary = alertmanager()
+    server = Server(lambda address: [binary, *flags, f"--web.listen-address={address}"], folder)
+    try:
+        yield server
+    finally:
+        server.kill()
