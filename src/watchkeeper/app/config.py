@@ -1,0 +1,213 @@
+"""From a folder of files to each stage's settings: read all of them, or say everything that is wrong.
+
+    watchkeeper.yml    OwnSettings
+    prometheus.yml     global, scrape_configs, rule_files (globs, relative to the file)
+    alertmanager.yml   routes and receivers
+    promtail.yml       files to tail (or promtail.yaml)
+    dashboards/        *.json
+
+`watchkeeper check`, `up` and reload are this same code.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator
+
+from watchkeeper.app.settings import OwnSettings
+from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig
+from watchkeeper.model.document import Document, Settings, parse, setting
+from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
+from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig, load_config
+from watchkeeper.rules.files import RuleFile, read_rules
+
+BUILTIN_RULES = Path(__file__).parent.parent / "rules" / "builtin"
+_RULE_FILES_MAX = 10_000
+_Read = TypeVar("_Read")
+
+
+def _or_empty(kind: type) -> BeforeValidator:
+    return BeforeValidator(lambda value: kind() if value is None else value)
+
+
+class PrometheusConfig(Settings):
+    """prometheus.yml. What it may hold but we do not act on yet is refused by name, or noticed where harmless."""
+
+    global_: Annotated[GlobalConfig, _or_empty(dict)] = setting(GlobalConfig, "Defaults.", alias="global")
+    rule_files: Annotated[tuple[str, ...], _or_empty(tuple)] = setting((), "Globs of rule files.")
+    scrape_config_files: Annotated[tuple[str, ...], _or_empty(tuple)] = setting((), "Globs of more scrape_configs.")
+    scrape_configs: Annotated[tuple[ScrapeConfig, ...], _or_empty(tuple)] = setting((), "What to scrape.")
+    alerting: dict[str, Any] | None = setting(None, "Noticed: alerts go to watchkeeper's own alertmanager.yml.")
+    storage: dict[str, Any] | None = setting(None, "Noticed: see metrics in watchkeeper.yml.")
+    runtime: dict[str, Any] | None = setting(None, "Noticed: of no meaning here.")
+    otlp: dict[str, Any] | None = setting(None, "Noticed: OTLP is not received yet.")
+    tracing: dict[str, Any] | None = setting(None, "Noticed: no traces are sent.")
+
+
+class _ScrapeFile(Settings):
+    scrape_configs: Annotated[tuple[ScrapeConfig, ...], _or_empty(tuple)] = setting((), "What to scrape.")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything that was read.
+
+    folder      where the files lie; None without a configuration
+    rule_files  built-in ones included, in order
+    notices     what a person should know though it is no error
+    texts       file name → text as read, for /api/v1/status/config
+    """
+
+    folder: Path | None
+    own: OwnSettings = field(default_factory=OwnSettings)
+    prometheus: PrometheusConfig = field(default_factory=PrometheusConfig)
+    rule_files: tuple[RuleFile, ...] = ()
+    alertmanager: AlertmanagerConfig = DEFAULT_CONFIG
+    promtail: Settings | None = None
+    dashboards: Path | None = None
+    notices: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    @property
+    def watches_itself(self) -> bool:
+        return self.own.watch.itself is not False
+
+    @property
+    def watches_host(self) -> bool:
+        wanted = self.own.watch.host
+        return not self.files if wanted is None else wanted
+
+
+def load(where: Path | None) -> Loaded:
+    """Read a folder (or the folder of a file, taking that file as prometheus.yml or watchkeeper.yml).
+
+    raises  BadConfigs with every fault of every file; BadConfig when the place itself cannot be read
+    """
+    return _Reader(where).read()
+
+
+class _Reader:
+    """Reads file after file, gathering faults instead of stopping at the first."""
+
+    def __init__(self, where: Path | None) -> None:
+        self._where = where
+        self._faults: list[BadConfig] = []
+        self._notices: list[str] = []
+        self._files: list[str] = []
+
+    def read(self) -> Loaded:
+        folder, named = self._folder()
+        own = self._file(folder, ("watchkeeper.yml", "watchkeeper.yaml"), _read_own) or OwnSettings()
+        prometheus_names = (named,) if named else ("prometheus.yml", "prometheus.yaml")
+        prometheus = self._file(folder, prometheus_names, self._read_prometheus)
+        builtin = own.watch.rules if own.watch.rules is not None else prometheus is None
+        rule_files = [*sorted(BUILTIN_RULES.glob("*.yml"))] if builtin else []
+        if prometheus is not None and folder is not None:
+            prometheus = self._with_scrape_files(prometheus, folder)
+            rule_files += self._matching(folder, prometheus.rule_files)
+        rules = [one for path in rule_files[:_RULE_FILES_MAX] if (one := self._tried(read_rules, path))]
+        alertmanager = self._file(folder, ("alertmanager.yml", "alertmanager.yaml"), load_config)
+        promtail = self._file(folder, ("promtail.yml", "promtail.yaml"), _read_promtail)
+        dashboards = folder / "dashboards" if folder is not None and (folder / "dashboards").is_dir() else None
+        if self._faults:
+            raise BadConfigs(self._faults)
+        return Loaded(
+            folder,
+            own,
+            prometheus or PrometheusConfig(),
+            tuple(rules),
+            alertmanager or DEFAULT_CONFIG,
+            promtail,
+            dashboards,
+            tuple(self._notices),
+            tuple(self._files),
+        )
+
+    def _folder(self) -> tuple[Path | None, str]:
+        if self._where is None:
+            return None, ""
+        if self._where.is_dir():
+            return self._where, ""
+        if not self._where.is_file():
+            raise BadConfig(str(self._where), 0, "", "nothing there", "a folder or a file")
+        own = self._where.name in ("watchkeeper.yml", "watchkeeper.yaml")
+        return self._where.parent, "" if own else self._where.name
+
+    def _file(self, folder: Path | None, names: Sequence[str], read: Callable[[Path], _Read]) -> _Read | None:
+        if folder is None:
+            return None
+        found = [folder / name for name in names if (folder / name).is_file()]
+        if len(found) > 1:
+            self._faults.append(BadConfig(str(found[1]), 0, "", f"{found[0].name} beside it", "one of the two"))
+        if not found:
+            return None
+        self._files.append(str(found[0]))
+        return self._tried(read, found[0])
+
+    def _tried(self, read: Callable[[Path], _Read], path: Path) -> _Read | None:
+        try:
+            return read(path)
+        except BadConfigs as error:
+            self._faults.extend(error.faults)
+        except BadConfig as error:
+            self._faults.append(error)
+        except BadInput as error:
+            self._faults.append(BadConfig(str(path), 0, "", str(error), "a file that can be used"))
+        return None
+
+    def _read_prometheus(self, path: Path) -> PrometheusConfig:
+        document = _document(path)
+        content = document.content if isinstance(document.content, dict) else {}
+        for name in ("remote_write", "remote_read"):
+            if content.get(name):
+                raise document.fault((name,), "a section", f"none: {name} is not supported yet")
+        config = document.read_as(PrometheusConfig)
+        for name in ("alerting", "storage", "runtime", "otlp", "tracing"):
+            if getattr(config, name):
+                meaning = str(PrometheusConfig.model_fields[name].description).removeprefix("Noticed: ")
+                self._notices.append(f"{path}:{document.line((name,))}: {name} is not used: {meaning}")
+        _check_jobs(config.scrape_configs, document)
+        return config
+
+    def _with_scrape_files(self, config: PrometheusConfig, folder: Path) -> PrometheusConfig:
+        extra = list(config.scrape_configs)
+        for path in self._matching(folder, config.scrape_config_files):
+            more = self._tried(lambda one: _document(one).read_as(_ScrapeFile), path)
+            extra += more.scrape_configs if more is not None else ()
+        return config.model_copy(update={"scrape_configs": tuple(extra)})
+
+    def _matching(self, folder: Path, patterns: Sequence[str]) -> list[Path]:
+        found: list[Path] = []
+        for pattern in patterns:
+            absolute = Path(pattern)
+            root, rest = (absolute.parent, absolute.name) if absolute.is_absolute() else (folder, pattern)
+            matches = sorted(root.glob(rest))
+            if not matches and not any(character in pattern for character in "*?["):
+                self._faults.append(BadConfig(str(folder / pattern), 0, "", "nothing there", "a file"))
+            found += [one for one in matches if one not in found]
+        return found
+
+
+def _check_jobs(configs: Sequence[ScrapeConfig], document: Document) -> None:
+    seen: set[str] = set()
+    for at, config in enumerate(configs):
+        if config.job_name in seen:
+            raise document.fault(("scrape_configs", at, "job_name"), repr(config.job_name), "each job_name once")
+        seen.add(config.job_name)
+
+
+def _document(path: Path) -> Document:
+    try:
+        return parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BadConfig(str(path), 0, "", error.strerror or str(error), "a file that can be read") from None
+
+
+def _read_own(path: Path) -> OwnSettings:
+    return _document(path).read_as(OwnSettings)
+
+
+def _read_promtail(path: Path) -> Settings:
+    return _document(path).read_as(Settings)

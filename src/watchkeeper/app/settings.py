@@ -1,0 +1,66 @@
+"""watchkeeper.yml: only what the other files have no place for; each stage's own settings, gathered."""
+
+from pathlib import Path
+
+from watchkeeper.collect.logs.settings import PushSettings
+from watchkeeper.collect.remote_write import RemoteWriteSettings
+from watchkeeper.collect.settings import ScrapeSettings
+from watchkeeper.gateway.settings import GatewaySettings
+from watchkeeper.model.document import Settings, setting
+from watchkeeper.model.errors import BadInput
+from watchkeeper.net.settings import AuthSettings, NetSettings
+from watchkeeper.notify.desk import DeskSettings
+from watchkeeper.query.logql.settings import LogQuerySettings
+from watchkeeper.query.settings import QuerySettings
+from watchkeeper.rules.settings import RuleSettings
+from watchkeeper.store.logs.settings import LogSettings
+from watchkeeper.store.settings import MetricSettings
+
+
+class StateSettings(Settings):
+    """Where users, keys, dashboards, silences and the rest are kept."""
+
+    url: str = setting("", "SQLAlchemy URL of a database of its own; empty: state.db in the data directory.")
+    url_file: str = setting("", "A file that holds the URL, which may contain a password.")
+
+    def address(self) -> str:
+        """Give the URL, "" for state.db in the data directory.
+
+        raises  BadInput when the file cannot be read
+        """
+        if not self.url_file:
+            return self.url
+        try:
+            return Path(self.url_file).read_text("utf-8").strip()
+        except OSError as error:
+            raise BadInput(f"cannot read state.url_file {self.url_file}: {error.strerror}") from None
+
+
+class WatchSettings(Settings):
+    """What is watched without being asked over HTTP."""
+
+    itself: bool | None = setting(None, "Keep its own metrics and log; by default yes.")
+    host: bool | None = setting(
+        None, "Keep this host's metrics and the logs of /var/log; by default without any files."
+    )
+    rules: bool | None = setting(None, "Evaluate the built-in rules; by default without a prometheus.yml.")
+    interval_ms: int = setting(15_000, "How often.", unit="ms", ge=1000)
+
+
+class OwnSettings(Settings):
+    """The whole file."""
+
+    net: NetSettings = setting(NetSettings, "The listener and its gate.")
+    auth: AuthSettings = setting(AuthSettings, "Signing in.")
+    metrics: MetricSettings = setting(MetricSettings, "The metrics store.")
+    logs: LogSettings = setting(LogSettings, "The log store.")
+    state: StateSettings = setting(StateSettings, "The state store.")
+    scrape: ScrapeSettings = setting(ScrapeSettings, "Limits of scraping.")
+    rules: RuleSettings = setting(RuleSettings, "Evaluation of rules.")
+    query: QuerySettings = setting(QuerySettings, "PromQL.")
+    log_query: LogQuerySettings = setting(LogQuerySettings, "LogQL.")
+    remote_write: RemoteWriteSettings = setting(RemoteWriteSettings, "Receiving remote write.")
+    push: PushSettings = setting(PushSettings, "The Loki push API.")
+    notify: DeskSettings = setting(DeskSettings, "Limits of alerts, silences and the inbox.")
+    gateway: GatewaySettings = setting(GatewaySettings, "The agents' gateway.")
+    watch: WatchSettings = setting(WatchSettings, "This host and this process.")

@@ -1,0 +1,191 @@
+"""The machine on one page: every part made, joined to the others, put in order; the only place that joins stages."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import watchkeeper
+from watchkeeper.api import (
+    alertmanager,
+    audit,
+    batch,
+    dashboards,
+    inbox,
+    ingest,
+    keys,
+    login,
+    loki,
+    loki_push,
+    prometheus,
+    status,
+    users,
+)
+from watchkeeper.api.accounts import Accounts
+from watchkeeper.api.audit import AuditTrail
+from watchkeeper.api.doorkeeper import StateDoor
+from watchkeeper.app import control, shown
+from watchkeeper.app.config import Loaded
+from watchkeeper.app.journal import OwnLog
+from watchkeeper.app.machine import Machine, Standing, UntilReady
+from watchkeeper.app.overview import Overview
+from watchkeeper.app.readings import register_readings
+from watchkeeper.app.welcome import Welcome
+from watchkeeper.collect.logs.push import Push
+from watchkeeper.collect.remote_write import RemoteWrite
+from watchkeeper.collect.scrape import Scraper
+from watchkeeper.gateway import rest as gateway
+from watchkeeper.gateway.overview import Overview as GatewayOverview
+from watchkeeper.gateway.services import Sources
+from watchkeeper.model.clock import SystemClock
+from watchkeeper.model.doors import Part
+from watchkeeper.model.metrics import exposition
+from watchkeeper.net.app import build_app
+from watchkeeper.net.auth import OpenDoor
+from watchkeeper.net.client import Client
+from watchkeeper.net.listener import Listener
+from watchkeeper.notify.desk import Desk
+from watchkeeper.query.logql.engine import Engine as LogEngine
+from watchkeeper.query.promql.engine import Engine
+from watchkeeper.rules.runner import RuleRunner
+from watchkeeper.show import serving
+from watchkeeper.show.dashboards import Dashboards
+from watchkeeper.store.files import RealFiles
+from watchkeeper.store.logs.db import LogDb
+from watchkeeper.store.metrics.db import MetricDb
+from watchkeeper.store.state.audit import AuditLog
+from watchkeeper.store.state.dashboards import Dashboards as KeptDashboards
+from watchkeeper.store.state.db import StateStore
+
+ROLES = ("collect", "store", "rules", "notify", "show", "gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says.
+
+    data       directory of everything that is kept
+    where      the configuration's place, for reloads
+    listen     host:port; None: as configured
+    roles      parts that run; the store always does
+    auth_none  everybody is an admin
+    """
+
+    data: Path
+    where: Path | None = None
+    listen: str | None = None
+    roles: frozenset[str] = frozenset(ROLES)
+    auth_none: bool = False
+    environ: dict[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+
+
+def build(loaded: Loaded, options: Options) -> Machine:
+    """Make every part and join them. Nothing is started; the state store alone is opened.
+
+    raises  BadInput for options that cannot work, Damaged when the state store is broken
+    """
+    own, clock, has = loaded.own, SystemClock(), options.roles.__contains__
+    net = own.net.model_copy(update={"listen": options.listen}) if options.listen else own.net
+    url = net.external_url or f"http://{net.listen}"
+    options.data.mkdir(parents=True, exist_ok=True)
+    files = RealFiles(options.data)
+    state = StateStore(own.state.address() or f"sqlite:///{(options.data / 'state.db').absolute()}")
+
+    # store
+    metrics = MetricDb(files, own.metrics, clock)
+    logs = LogDb(files, own.logs, clock)
+
+    # collect
+    scraper = Scraper(metrics, clock, own.scrape)
+
+    # query
+    engine = Engine(metrics, own.query)
+    log_engine = LogEngine(logs, own.log_query)
+
+    # notify, rules
+    client = Client(f"watchkeeper/{watchkeeper.__version__}")
+    desk = Desk(own.notify, state, clock, client, url)
+    rules = RuleRunner(engine.ask, metrics, metrics, desk.receive, clock, external_url=url, settings=own.rules)
+
+    # show, gateway
+    shelf = Dashboards()
+    standing = Standing(loaded, clock.now_ms(), clock.now_ms())
+    overview = Overview(scraper, rules, metrics, logs, clock, standing.started_ms)
+    agents = GatewayOverview(own.gateway, Sources(overview.targets, overview.firing), clock)
+
+    accounts = Accounts(state, own.auth, clock)
+    door = OpenDoor(net.listen) if options.auth_none else StateDoor(accounts)
+    trail = AuditTrail(AuditLog(state), clock)
+
+    async def apply(now: Loaded) -> None:
+        given = now.prometheus
+        await scraper.apply(given.global_, given.scrape_configs, now.folder)
+        await rules.apply(
+            now.rule_files,
+            interval_ms=given.global_.evaluation_interval,
+            query_offset_ms=given.global_.rule_query_offset,
+            external_labels=given.global_.external_labels,
+        )
+        desk.apply(now.alertmanager)
+        shelf.point([now.dashboards] if now.dashboards else [])
+
+    register_readings()
+    if has("collect"):
+        _watch_without_http(scraper, loaded, net.listen)
+
+    routes = [
+        *control.routes(control.Control(lambda: standing.ready, lambda: machine.reload(options.where), overview.page)),
+        *prometheus.routes(
+            engine, metrics, _status_sources(standing, options, scraper, rules, metrics, net.listen), clock
+        ),
+        *ingest.routes(RemoteWrite(metrics, own.remote_write)),
+        *loki_push.routes(Push(logs, own.push, clock), own.push.body_bytes_max),
+        *loki.routes(logs, log_engine, clock),
+        *alertmanager.routes(desk),
+        *login.routes(accounts),
+        *users.routes(accounts),
+        *keys.routes(accounts),
+        *audit.routes(AuditLog(state)),
+    ]
+    if has("show"):
+        routes += [
+            *batch.routes(engine, loki.answer_logs(log_engine)),
+            *dashboards.routes(KeptDashboards(state), shelf, clock),
+            *inbox.routes(desk),
+            *serving.routes(),
+        ]
+    if has("gateway"):
+        routes += gateway.routes(agents, clock, lambda: standing.ready)
+    app = build_app(routes, door, net, audit=trail, clock=clock)
+    listener = Listener(UntilReady(app, standing), net)
+    chosen: dict[str, tuple[Part, ...]] = {"collect": (scraper,), "rules": (rules,), "notify": (desk,)}
+    working = [part for role in ("notify", "rules", "collect") if has(role) for part in chosen[role]]
+    greeting: list[Part] = [] if options.auth_none else [Welcome(accounts, options.environ, url, options.data)]
+    parts: list[Part] = [listener, *greeting, metrics, logs, OwnLog(logs), *working]
+
+    def shut() -> None:
+        state.close()
+
+    machine = Machine(parts, routes, standing, apply, shut, clock)
+    return machine
+
+
+def _watch_without_http(scraper: Scraper, loaded: Loaded, listen: str) -> None:
+    interval_ms = loaded.own.watch.interval_ms
+    if loaded.watches_itself:
+        scraper.add_local("watchkeeper", listen, exposition, interval_ms)
+
+
+def _status_sources(
+    standing: Standing, options: Options, scraper: Scraper, rules: RuleRunner, metrics: MetricDb, listen: str
+) -> status.Sources:
+    return status.Sources(
+        targets=scraper.active_json,
+        dropped=scraper.dropped_json,
+        rules=rules.rules_json,
+        alerts=rules.alerts_json,
+        config=lambda: shown.config_text(standing.loaded),
+        flags=lambda: shown.flags(str(options.data), listen, standing.loaded),
+        build=shown.build_info,
+        runtime=lambda: shown.runtime_info(standing),
+        tsdb=lambda: shown.tsdb_info(metrics),
+    )
