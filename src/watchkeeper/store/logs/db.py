@@ -96,36 +96,39 @@ class LogDb:
         self._opened = True
         for number, path, size, index in self._disk.load():
             self._place(number, path, size, index)
-        written = max((file.index.mark for file in self._block_files), default=0)
+        self._replay(max((file.index.mark for file in self._block_files), default=0))
+        self._update_gauges()
+
+    def _replay(self, written: int) -> None:
+        """Read the log. What stands before the mark of the newest file is in files, or follows again: it is let go.
+
+        Should the mark itself be damaged, all is taken, and what files hold already is found out line by line.
+        """
         self._mark = written
+        waiting: list[record.Lines] | None = [] if written else None
         for kind, payload in self._wal.replay():
+            self._logged_bytes += len(payload)
             try:
-                self._replay(kind, payload, written)
+                if kind == record.MARK:
+                    mark = record.decode_mark(payload)
+                    self._mark = max(self._mark, mark)
+                    waiting = None if mark == written else waiting
+                elif kind == record.LINES and waiting is not None:
+                    waiting.append(record.decode_lines(payload))
+                elif kind == record.LINES:
+                    self._take_again(record.decode_lines(payload))
             except Damaged as error:
                 _DAMAGED_RECORDS.inc()
                 log.warning("log_record_damaged", error=str(error))
-        self._update_gauges()
+        for lines in waiting or ():
+            self._take_again(lines)
 
-    def _replay(self, kind: int, payload: bytes, written: int) -> None:
-        self._logged_bytes += len(payload)
-        if kind == record.MARK:
-            mark = record.decode_mark(payload)
-            self._mark = max(self._mark, mark)
-            if mark <= written:  # all before is in the files, or follows again
-                self._forget_unwritten()
-        elif kind == record.LINES:
-            lines = record.decode_lines(payload)
-            self._keep_positions(lines.positions)
-            for labels, columns in lines.streams:
-                stream = self._stream(labels)
-                self._insert(stream, columns)
-                self._seal_in_place(stream)
-
-    def _forget_unwritten(self) -> None:
-        for stream in self._streams:
-            stream.open, stream.full, stream.sealed = Head(), [], []
-        self._positions.clear()
-        self._open_bytes = 0
+    def _take_again(self, lines: record.Lines) -> None:
+        self._keep_positions(lines.positions)
+        for labels, columns in lines.streams:
+            stream = self._stream(labels)
+            self._insert(stream, columns)
+            self._seal_in_place(stream)
 
     def _seal_in_place(self, stream: Stream) -> None:
         for head in stream.full:
