@@ -1,0 +1,1 @@
+export function Alerts() { return <p>Alerts</p>; }

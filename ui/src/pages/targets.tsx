@@ -1,0 +1,1 @@
+export function Targets() { return <p>Targets</p>; }
