@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from watchkeeper.model.alert import Alert
 from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.errors import BadQuery
 from watchkeeper.model.frame import Appended, Layout, Row, is_absent
-from watchkeeper.model.labels import Labels, LabelPairs, label_pairs
+from watchkeeper.model.labels import LabelPairs, Labels, label_pairs
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.rules.files import parse_rules
 from watchkeeper.rules.runner import RuleRunner
@@ -180,10 +180,10 @@ def in_world(tmp_path: Path) -> Callable[[Callable[[RealWorld], Awaitable[None]]
 
 
 @pytest.fixture(scope="session")
-def promtool() -> Iterator[str]:
+def promtool() -> str:
     folder = Path(os.environ.get("WATCHKEEPER_PEERS") or DEFAULT_PEERS) / "usr/bin"
     found = shutil.which("promtool", path=str(folder))
     if found is None:
         assert not os.environ.get("CI"), "promtool is not installed"
         pytest.skip("promtool is not installed: see the README's list of peers")
-    yield found
+    return found

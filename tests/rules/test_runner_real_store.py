@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from tests.rules.conftest import MINUTE_MS, RealWorld
+
 from watchkeeper.rules.files import parse_rules
 
 InWorld = Callable[[Callable[[RealWorld], Awaitable[None]]], None]
