@@ -4,7 +4,7 @@ source  prometheus.io/docs/specs/prw/remote_write_spec; Prometheus, storage/remo
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from watchkeeper.collect.write_wire import read_labels
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.doors import MetricWriter
 from watchkeeper.model.errors import BadInput, OverLimit
-from watchkeeper.model.frame import ABSENT, Layout, Row
+from watchkeeper.model.frame import ABSENT, Floats, Layout, Row
 from watchkeeper.model.labels import METRIC_NAME, Labels
 from watchkeeper.model.metrics import counter
 
@@ -78,6 +78,23 @@ class _Source:
 
 
 @dataclass(slots=True)
+class _Group:
+    """Samples of one source at one time.
+
+    which    where they are in the request's columns
+    layout   what they are appended under, once found; the source's full one when `whole`
+    places   int64[n] in the layout; None when they are all of it, in its order
+    """
+
+    which: slice | Ints
+    source: _Source
+    numbers: Ints
+    layout: Layout | None = None
+    places: Ints | None = None
+    whole: bool = False
+
+
+@dataclass(slots=True)
 class _Refusals:
     counts: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
@@ -96,13 +113,14 @@ class RemoteWrite:
         self._writer, self.settings = writer, settings or RemoteWriteSettings()
         self._known: dict[bytes, int] = {}
         self._keys: list[bytes] = []
+        self._fresh: dict[int, Labels] = {}  # of this request: spared a second reading
         self._bad: dict[int, tuple[str, str]] = {}
         self._sources: dict[str, _Source] = {}
         self._source_list: list[_Source] = []
         self._source_of = np.zeros(1024, np.int32)
         self._place_of = np.zeros(1024, np.int64)  # of each series in its source's full layout
         self._reader = RequestReader(self._known, self._identify)
-        self._plans: OrderedDict[int, list[Ints]] = OrderedDict()
+        self._plans: OrderedDict[int, list[_Group]] = OrderedDict()
 
     async def receive(self, body: bytes) -> Received:
         """Store one request's samples; returns when they are on the disk.
@@ -121,6 +139,7 @@ class RemoteWrite:
             raise
         finally:
             self._bad.clear()
+            self._fresh.clear()
             self._forget_if_full()
         _requests.labels("partial" if refusals.counts else "ok").inc()
         _stored.inc(stored)
@@ -132,8 +151,14 @@ class RemoteWrite:
             refusals.add(reason, int((columns.series == number).sum()), labels)
         refusals.add("native histograms are not supported yet", columns.histograms, "")
         rows = []
-        for which in self._groups(columns):
-            rows += self._rows(columns, which, refusals)
+        count = 0
+        for group in self._groups(columns):
+            values, time_ms = columns.values[group.which], int(columns.times[group.which][0])
+            try:
+                rows.append(self._row(group, values, time_ms))
+                count += len(values)
+            except OverLimit as limit:
+                refusals.add(str(limit), len(values), group.source.name)
         if not rows:
             return 0
         appended = self._writer.append(rows)
@@ -143,7 +168,7 @@ class RemoteWrite:
                 refusals.examples.append(f"{refusal.reason}: {dict(refusal.labels)}"[:300])
         for reason, count in appended.refused.items():
             refusals.counts[reason] = refusals.counts.get(reason, 0) + count
-        return sum(_samples_in(row) for row in rows) - sum(appended.refused.values())
+        return count - sum(appended.refused.values())
 
     # -- series
 
@@ -161,6 +186,7 @@ class RemoteWrite:
             self._source_of = np.concatenate([self._source_of, np.zeros_like(self._source_of)])
             self._place_of = np.concatenate([self._place_of, np.zeros_like(self._place_of)])
         self._keys.append(key)
+        self._fresh[number] = labels
         self._known[key] = number
         self._source_of[number] = source.number
         self._place_of[number] = len(source.members)
@@ -172,6 +198,10 @@ class RemoteWrite:
             self._sources[name] = _Source(name, len(self._source_list))
             self._source_list.append(self._sources[name])
         return self._sources[name]
+
+    def _labels_of(self, number: int) -> Labels:
+        fresh = self._fresh.get(number)
+        return self._labels(self._keys[number]) if fresh is None else fresh
 
     def _labels(self, key: bytes) -> Labels:
         """Read label bytes, refusing what is no series.
@@ -209,10 +239,10 @@ class RemoteWrite:
 
     # -- rows
 
-    def _groups(self, columns: Columns) -> list[Ints]:
-        """Part the samples by source and time, the times of a source ascending."""
+    def _groups(self, columns: Columns) -> list[_Group]:
+        """Part the samples by source and time, the times of a source ascending; each group names a series once."""
         plan = self._plans.get(columns.shape)
-        if plan is not None and all(_same(columns.times[which]) for which in plan):
+        if plan is not None and all(_same(columns.times[group.which]) for group in plan):
             return plan
         good = np.flatnonzero(columns.series >= 0)
         if not len(good):
@@ -220,43 +250,52 @@ class RemoteWrite:
         sources, times = self._source_of[columns.series[good]], columns.times[good]
         order = np.lexsort((times, sources))
         cuts = np.flatnonzero((np.diff(sources[order]) != 0) | (np.diff(times[order]) != 0)) + 1
-        plan = np.split(good[order], cuts)
-        if columns.shape >= 0 and len(set(sources.tolist())) == len(plan):
-            self._plans[columns.shape] = plan
+        parts = np.split(good[order], cuts)
+        distinct = len(np.unique(columns.series[good])) == len(good)
+        groups = [group for part in parts for group in self._groups_of(columns.series, part, distinct=distinct)]
+        if columns.shape >= 0 and distinct and len(np.unique(sources)) == len(groups):
+            self._plans[columns.shape] = groups
             if len(self._plans) > _PLANS_MAX:
                 self._plans.popitem(last=False)
-        return plan
+        return groups
 
-    def _rows(self, columns: Columns, which: Ints, refusals: _Refusals) -> list[Row]:
-        """Make the rows of one source at one time; a series named twice makes a second row."""
-        numbers, time_ms = columns.series[which], int(columns.times[which[0]])
-        source = self._source_list[self._source_of[numbers[0]]]
-        rows = []
+    def _groups_of(self, series: Ints, which: Ints, *, distinct: bool) -> Iterator[_Group]:
+        """Make one group of samples of one source and time, or more when they name a series more than once."""
+        source = self._source_list[self._source_of[series[which[0]]]]
         while len(which):
-            _, first = np.unique(numbers, return_index=True)
-            first.sort()
-            try:
-                rows.append(self._row(source, numbers[first], columns.values[which[first]], time_ms))
-            except OverLimit as limit:
-                refusals.add(str(limit), len(first), source.name)
-            which, numbers = np.delete(which, first), np.delete(numbers, first)
-        return rows
+            first = np.arange(len(which)) if distinct else np.sort(np.unique(series[which], return_index=True)[1])
+            chosen = which[first]
+            run = int(chosen[-1]) - int(chosen[0]) + 1 == len(chosen)
+            part = slice(int(chosen[0]), int(chosen[-1]) + 1) if run else chosen
+            yield _Group(part, source, series[chosen])
+            which = which[len(which) :] if distinct else np.delete(which, first)
 
-    def _row(self, source: _Source, numbers: Ints, values: npt.NDArray[np.float64], time_ms: int) -> Row:
-        if len(numbers) * _PARTIAL < len(source.members):
-            return Row(self._partial_layout(source, numbers), time_ms, values)
-        layout = self._full_layout(source)
-        places = self._place_of[numbers]
-        if len(numbers) == len(layout) and np.array_equal(places, np.arange(len(places))):
+    def _row(self, group: _Group, values: Floats, time_ms: int) -> Row:
+        source = group.source
+        if group.layout is None or (group.whole and group.layout is not source.full):
+            self._find_layout(group)
+        layout, places = group.layout, group.places
+        assert layout is not None
+        if places is None:
             return Row(layout, time_ms, values)
         whole = np.full(len(layout), ABSENT)
         # As integers: a float move may quieten the NaNs that carry a meaning.
         whole.view(np.uint64)[places] = values.view(np.uint64)
         return Row(layout, time_ms, whole)
 
+    def _find_layout(self, group: _Group) -> None:
+        source, numbers = group.source, group.numbers
+        group.whole = len(numbers) * _PARTIAL >= len(source.members)
+        if not group.whole:
+            group.layout, group.places = self._partial_layout(source, numbers), None
+            return
+        group.layout, group.places = self._full_layout(source), self._place_of[numbers]
+        if len(numbers) == len(group.layout) and np.array_equal(group.places, np.arange(len(numbers))):
+            group.places = None
+
     def _full_layout(self, source: _Source) -> Layout:
         if source.full is None or source.full_size != len(source.members):
-            series = [self._labels(self._keys[number]) for number in source.members]
+            series = [self._labels_of(number) for number in source.members]
             source.full = self._writer.layout(source.name, series)
             source.full_size = len(series)
         return source.full
@@ -264,7 +303,7 @@ class RemoteWrite:
     def _partial_layout(self, source: _Source, numbers: Ints) -> Layout:
         key = numbers.tobytes()
         if key not in source.partial:
-            series = [self._labels(self._keys[number]) for number in numbers]
+            series = [self._labels_of(number) for number in numbers.tolist()]
             source.partial[key] = self._writer.layout(source.name, series)
             if len(source.partial) > _LAYOUTS_PER_SOURCE_MAX:
                 source.partial.popitem(last=False)
@@ -274,10 +313,6 @@ class RemoteWrite:
 
 def _same(times: Ints) -> bool:
     return bool((times == times[0]).all())
-
-
-def _samples_in(row: Row) -> int:
-    return int((row.values.view(np.uint64) != ABSENT.view(np.uint64)).sum())
 
 
 def _shown(key: bytes) -> str:

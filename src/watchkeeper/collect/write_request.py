@@ -67,11 +67,13 @@ class RequestReader:
     def __init__(self, known: dict[bytes, int], identify: Callable[[bytes], int]) -> None:
         self._known, self._identify = known, identify
         self._shapes: OrderedDict[int, list[_Shape]] = OrderedDict()
+        self._last_of_length: dict[int, bytes] = {}
         self._numbers = 0
 
     def forget(self) -> None:
         """Let go of all shapes: series have been numbered anew."""
         self._shapes.clear()
+        self._last_of_length.clear()
 
     def read(self, body: bytes) -> Columns:
         """Read one decompressed request.
@@ -101,7 +103,9 @@ class RequestReader:
         zeros: list[int] = []
         while at + 2 < end_of_body and body[at] == 0x0A:
             length, start = body[at + 1], at + 2
-            if length >= 0x80:
+            if length >= 0x80 and body[start] < 0x80:  # two bytes, as nearly always
+                length, start = length & 0x7F | body[start] << 7, at + 3
+            elif length >= 0x80:
                 length, start = read_varint(body, at + 1, end_of_body)
             end = start + length
             if end > end_of_body or length < 18:
@@ -124,27 +128,29 @@ class RequestReader:
         return at, series, ends, zeros
 
     def _columns_of(self, body: bytes, series: list[int], ends: list[int], zeros: list[int]) -> Columns:
-        shape = self._remember(body, series, ends, zeros)
-        columns = _fill(shape, body) if shape is not None else None
-        return columns if columns is not None else self._read_rest(body)
-
-    def _remember(self, body: bytes, series: list[int], ends: list[int], zeros: list[int]) -> _Shape | None:
-        if not ends or min(series) < 0:
-            return None  # a refused series has no lasting number
-        tails = np.array(ends, np.int64)[:, None]
-        valued = np.delete(np.arange(len(ends)), zeros)
+        numbers, tails = np.array(series, np.int64), np.array(ends, np.int64)[:, None]
+        valued = np.delete(np.arange(len(ends)), zeros) if zeros else np.arange(len(ends))
         values_at, times_at = tails[valued] + _VALUE_AT, tails + _TIME_AT
-        blanks = np.concatenate([values_at.ravel(), times_at.ravel()])
-        skeleton = _blanked(body, blanks)
-        self._numbers += 1
-        shape = _Shape(self._numbers, skeleton, blanks, values_at, times_at, valued, np.array(series, np.int64))
-        same_length = self._shapes.setdefault(len(body), [])
+        columns = _gather(np.frombuffer(body, np.uint8), numbers, valued, values_at, times_at)
+        if columns is None:
+            return self._read_rest(body)
+        repeated = numbers.tobytes()
+        if len(numbers) and self._last_of_length.get(len(body)) == repeated and numbers.min() >= 0:
+            blanks = np.concatenate([values_at.ravel(), times_at.ravel()])
+            self._numbers += 1
+            self._remember(_Shape(self._numbers, _blanked(body, blanks), blanks, values_at, times_at, valued, numbers))
+        if len(self._last_of_length) >= _SHAPES_MAX:
+            self._last_of_length.clear()
+        self._last_of_length[len(body)] = repeated  # a shape is worth keeping once it has come twice
+        return columns
+
+    def _remember(self, shape: _Shape) -> None:
+        same_length = self._shapes.setdefault(len(shape.skeleton), [])
         same_length.insert(0, shape)
         del same_length[_SHAPES_PER_LENGTH:]
-        self._shapes.move_to_end(len(body))
+        self._shapes.move_to_end(len(shape.skeleton))
         if len(self._shapes) > _SHAPES_MAX:
             self._shapes.popitem(last=False)
-        return shape
 
     def _read_rest(self, body: bytes) -> Columns:
         """Read with the whole grammar."""
@@ -177,16 +183,26 @@ def _blanked(body: bytes, blanks: Ints) -> bytes:
 
 def _fill(shape: _Shape, body: bytes) -> Columns | None:
     """Give the columns of a body that has a shape, or None when it has not."""
-    if len(body) != len(shape.skeleton) or _blanked(body, shape.blanks) != shape.skeleton:
+    if _blanked(body, shape.blanks) != shape.skeleton:
         return None
     raw = np.frombuffer(body, np.uint8)
-    digits = raw[shape.times_at]
+    return _gather(raw, shape.series, shape.valued, shape.values_at, shape.times_at, shape.number)
+
+
+def _gather(
+    raw: npt.NDArray[np.uint8], series: Ints, valued: Ints, values_at: Ints, times_at: Ints, shape: int = -1
+) -> Columns | None:
+    """Take values and times out of a body; None when a time is not the six bytes that it seemed to be."""
+    digits = raw[times_at]
     if not (digits[:, :5] >= 0x80).all() or (digits[:, 5] >= 0x80).any():
-        return None  # a time of fewer than six bytes is followed by something that only looked like one
-    values = np.zeros(len(shape.series), np.float64)
-    values[shape.valued] = raw[shape.values_at].view("<f8")[:, 0]
-    times = ((digits & 0x7F).astype(np.int64) << _SHIFTS).sum(axis=1)
-    return Columns(shape.series, _checked_values(values), times, shape.number)
+        return None
+    found = raw[values_at].view("<f8")[:, 0]
+    values = found
+    if len(valued) != len(series):
+        values = np.zeros(len(series), np.float64)
+        values[valued] = found
+    times = np.bitwise_or.reduce((digits & 0x7F).astype(np.int64) << _SHIFTS, axis=1)
+    return Columns(series, _checked_values(values), times, shape)
 
 
 def _checked_values(values: Floats) -> Floats:

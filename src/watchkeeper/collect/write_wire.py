@@ -102,6 +102,8 @@ def read_series(body: bytes, at: int, end: int) -> WireSeries:
 
 def holds_labels_alone(part: bytes) -> bool:
     """Say whether a part of a TimeSeries is label fields and nothing else."""
+    if _read_short_labels(part) is not None:
+        return True
     try:
         return all(number == 1 and kind == BYTES for number, kind, _, _ in fields(part, 0, len(part)))
     except BadInput:
@@ -127,6 +129,26 @@ def read_labels(labels: bytes) -> list[tuple[bytes, bytes]]:
 
     raises  BadInput when one is no protobuf
     """
+    return _read_short_labels(labels) or _read_any_labels(labels)
+
+
+def _read_short_labels(labels: bytes) -> list[tuple[bytes, bytes]] | None:
+    """Read labels as every sender writes them, name then value, all lengths one byte; None when they are not so."""
+    pairs, at, end = [], 0, len(labels)
+    while at < end:
+        if end - at < 6 or labels[at] != 0x0A or labels[at + 2] != 0x0A:
+            return None
+        stop, cut = at + 2 + labels[at + 1], at + 4 + labels[at + 3]
+        if labels[at + 1] > 0x7F or stop > end or cut + 2 > stop or labels[cut] != 0x12:
+            return None
+        if labels[cut + 1] > 0x7F or cut + 2 + labels[cut + 1] != stop:
+            return None
+        pairs.append((labels[at + 4 : cut], labels[cut + 2 : stop]))
+        at = stop
+    return pairs
+
+
+def _read_any_labels(labels: bytes) -> list[tuple[bytes, bytes]]:
     pairs = []
     for _, _, at, end in fields(labels, 0, len(labels)):
         name = value = b""
