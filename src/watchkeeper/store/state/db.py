@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, inspect, text
 
 from watchkeeper.model.errors import Damaged
+
+_HERE = Path(__file__).parent
 
 
 class StateStore:
@@ -52,11 +52,24 @@ class StateStore:
             raise Damaged(f"cannot open state store {self._engine.url.database}: {verdict}")
 
     def _migrate(self) -> None:
+        newest = max(path.name.partition("_")[0] for path in (_HERE / "versions").glob("[0-9]*_*.py"))
+        if self._revision() == newest:
+            return
+        from alembic import command  # noqa: PLC0415 (9 MB, of use at the first start of each release alone)
+        from alembic.config import Config  # noqa: PLC0415
+
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent))
+        config.set_main_option("script_location", str(_HERE))
         with self._engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def _revision(self) -> str | None:
+        """Give the migration that the tables stand at, None before the first."""
+        with self._engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def _make_durable(connection: Any, _record: object) -> None:
