@@ -70,9 +70,9 @@ def _shown(key: Key, now_ms: int) -> dict[str, Any]:
 
 
 def _scopes(content: Mapping[str, Any]) -> list[Scope]:
-    wanted = content.get("scopes")
-    if wanted is None and content.get("role") in _ROLES:
-        return _ROLES[content["role"]]
+    wanted, role = content.get("scopes"), content.get("role")
+    if wanted is None and isinstance(role, str) and role in _ROLES:
+        return _ROLES[role]
     names = [scope.value for scope in Scope]
     if not isinstance(wanted, list) or not wanted or not all(scope in names for scope in wanted):
         raise Fault(400, f"cannot make key: got no known scopes, want a list of {', '.join(names)}")

@@ -83,7 +83,7 @@ class AuditLog:
         if who:
             query = query.where(audit.c.who == who)
         with self._state.read() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
+            rows = [{str(name): value for name, value in row.items()} for row in connection.execute(query).mappings()]
         for row in rows:
             row["detail"] = orjson.loads(row["detail"])
             row["chain"] = row["chain"].hex()

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import DatabaseError
+
+from watchkeeper.model.errors import Damaged
+from watchkeeper.store.state.db import StateStore
+from watchkeeper.store.state.schema import metadata
+
+
+def test_the_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    StateStore(url).close()
+    with create_engine(url).connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_every_column_stands_as_the_schema_has_it(tmp_path: Path) -> None:
+    url, plain = f"sqlite:///{tmp_path / 'state.db'}", f"sqlite:///{tmp_path / 'plain.db'}"
+    StateStore(url).close()
+    metadata.create_all(create_engine(plain))
+
+    def shape(where: str) -> dict[str, object]:
+        found = inspect(create_engine(where))
+        return {
+            name: (
+                [(column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns(name)],
+                sorted(str(index["name"]) for index in found.get_indexes(name)),
+                found.get_pk_constraint(name)["constrained_columns"],
+                sorted(str(key["options"]) for key in found.get_foreign_keys(name)),
+            )
+            for name in found.get_table_names()
+            if name != "alembic_version"
+        }
+
+    assert shape(url) == shape(plain)
+
+
+def test_an_older_store_is_migrated_and_a_second_start_changes_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    StateStore(url).close()
+    before = (tmp_path / "state.db").read_bytes()
+    StateStore(url).close()
+    with create_engine(url).connect() as connection:
+        assert connection.execute(text("select count(*) from alembic_version")).scalar_one() == 1
+    assert len((tmp_path / "state.db").read_bytes()) == len(before)
+
+
+def test_what_is_written_is_durable(tmp_path: Path) -> None:
+    state = StateStore(f"sqlite:///{tmp_path / 'state.db'}")
+    with state.read() as connection:
+        modes = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
+    assert modes == ["wal", 2]
+
+
+def test_a_damaged_store_is_not_opened(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    state = StateStore(f"sqlite:///{file}")
+    with state.write() as connection:
+        for at in range(2000):
+            connection.execute(text("insert into flags values (:a, :b)"), {"a": f"k{at}", "b": "x" * 100})
+    state.close()
+    content = bytearray(file.read_bytes())
+    for at in range(20_000, len(content) - 4096, 4096):
+        content[at : at + 200] = bytes(200)
+    file.write_bytes(content)
+    with pytest.raises((Damaged, DatabaseError)):
+        StateStore(f"sqlite:///{file}")
