@@ -3,15 +3,17 @@
 A group is the values of a few columns over the rows of one chunk. Sections, each a u32 length and that many bytes:
 
 kinds      u8 a column: 0 the same value in all rows, 1…3 whole multiples of 1, 1/100, 1/1000, 4 any other
+places     u8 a column: where it is among the constants, the multiples, or the floats of the group
 holes      nothing, or where values are that are no plain numbers (not finite, or minus zero): packed bits, column
            after column, zstd; below, a hole counts as the value before it
 patterns   the bits of the holes, pcodec u64
-constants  the values of kind 0, pcodec f64
-firsts     of kinds 1…3, in the order of columns: the first multiple, pcodec i64
-strides    the largest common divisor of each column's steps, pcodec i64
+constants  f64 of each column of kind 0
+firsts     i64 of each column of kinds 1…3: the first multiple
+strides    nothing when all are 1, else i64 of the same: the largest common divisor of its steps
 steps      from each multiple to the next, divided by the stride, column after column, pcodec i64
 floats     the values of kind 4, column after column, pcodec f64
 
+What is read by the column lies uncompressed, because reading one metric of many chunks is mostly overhead.
 Measured against pcodec on the plain floats, values like a node exporter's, 32 columns by 120 rows: 1.05 instead of
 2.11 bytes a value, and half the time to decode.
 """
@@ -30,39 +32,48 @@ from watchkeeper.model.labels import Ints
 GROUP_COLUMNS = 32
 _SCALES = (1.0, 100.0, 1000.0)
 _CONSTANT, _FLOATS = 0, 4
+_MINUS_ZERO = 1 << 63
 _EXACT = float(1 << 53)
-_LENGTHS = struct.Struct("<8I")
+_LENGTHS = struct.Struct("<9I")
 _AUTO = pcodec.ChunkConfig(compression_level=8)
 _PLAIN = pcodec.ChunkConfig(
     compression_level=8, mode_spec=pcodec.ModeSpec.classic(), delta_spec=pcodec.DeltaSpec.no_op()
 )
 
-Mask = npt.NDArray[np.bool_]
+_SCALE_OF_KIND = np.array((1.0, *_SCALES))
+
+Places = npt.NDArray[np.uint8]
 
 
 def encode(values: Floats) -> bytes:
     """Pack float64[columns, rows]; at least one of each."""
     values = np.ascontiguousarray(values)
-    holes = ~np.isfinite(values) | ((values == 0.0) & np.signbit(values))
     packed_holes = patterns = b""
-    if holes.any():
+    if not np.isfinite(values).all() or (values.view(np.uint64) == _MINUS_ZERO).any():
+        holes = ~np.isfinite(values) | (values.view(np.uint64) == _MINUS_ZERO)
         packed_holes = zstandard.compress(np.packbits(holes).tobytes(), 1)
         patterns = _pack(values.view(np.uint64)[holes])
         values = _filled(values, holes)
     kinds, ints = _classify(values)
-    whole = ints[(kinds != _CONSTANT) & (kinds != _FLOATS)]
-    steps = np.diff(whole, axis=1)
+    constant, floats = kinds == _CONSTANT, kinds == _FLOATS
+    whole = ~(constant | floats)
+    places = np.empty(len(kinds), np.uint8)
+    for mine in (constant, floats, whole):
+        places[mine] = np.arange(mine.sum())
+    multiples = ints[whole]
+    steps = np.diff(multiples, axis=1)
     strides = np.gcd.reduce(steps, axis=1) if steps.shape[1] else np.ones(len(steps), np.int64)
     strides[strides == 0] = 1
     sections = (
         kinds.tobytes(),
+        places.tobytes(),
         packed_holes,
         patterns,
-        _pack(values[kinds == _CONSTANT, 0], _AUTO),
-        _pack(whole[:, 0]),
-        _pack(strides),
+        values[constant, 0].tobytes(),
+        multiples[:, 0].tobytes(),
+        strides.tobytes() if (strides != 1).any() else b"",
         _pack(steps // strides[:, None]),
-        _pack(values[kinds == _FLOATS], _AUTO),
+        _pack(values[floats], _AUTO),
     )
     return _LENGTHS.pack(*map(len, sections)) + b"".join(sections)
 
@@ -73,25 +84,24 @@ def decode(data: bytes, columns: int, rows: int, wanted: npt.NDArray[np.integer]
     wanted   which of the columns; all when None
     returns  float64[len(wanted), rows], C-contiguous
     """
-    kinds_b, holes_b, patterns_b, constants_b, *whole_b, floats_b = _split(data)
-    kinds = np.frombuffer(kinds_b, np.uint8)
-    chosen = np.arange(columns) if wanted is None else wanted
-    out = np.empty((len(chosen), rows))
-    kind = kinds[chosen]
-    same = kind == _CONSTANT
-    if same.any():
-        place = np.cumsum(kinds == _CONSTANT) - 1
-        out[same] = _unpack(constants_b)[place[chosen[same]], None]
-    other = kind == _FLOATS
-    if other.any():
-        place = np.cumsum(kinds == _FLOATS) - 1
-        out[other] = _unpack(floats_b).reshape(-1, rows)[place[chosen[other]]]
-    whole = ~(same | other)
-    if whole.any():
-        place = np.cumsum((kinds != _CONSTANT) & (kinds != _FLOATS)) - 1
-        out[whole] = _multiples(whole_b, place[chosen[whole]], kind[whole], rows)
+    kinds_b, places_b, holes_b, patterns_b, *sections = _split(data)
+    kinds, places = np.frombuffer(kinds_b, np.uint8), np.frombuffer(places_b, np.uint8)
+    if wanted is not None:
+        kinds, places = kinds[wanted], places[wanted]
+    constant, floats = kinds == _CONSTANT, kinds == _FLOATS
+    whole = ~(constant | floats)
+    if whole.all():  # one metric of a frame: no need to sort by kind
+        out = _multiples(sections, places, kinds, rows).astype(np.float64, copy=False)
+    else:
+        out = np.empty((len(kinds), rows))
+        if constant.any():
+            out[constant] = np.frombuffer(sections[0], np.float64)[places[constant], None]
+        if floats.any():
+            out[floats] = _unpack(sections[4]).reshape(-1, rows)[places[floats]]
+        if whole.any():
+            out[whole] = _multiples(sections, places[whole], kinds[whole], rows)
     if holes_b:
-        _put_holes(out, holes_b, patterns_b, columns, chosen)
+        _put_holes(out, holes_b, patterns_b, columns, np.arange(columns) if wanted is None else wanted)
     return out
 
 
@@ -111,7 +121,7 @@ def _split(data: bytes) -> list[bytes]:
     return sections
 
 
-def _filled(values: Floats, holes: Mask) -> Floats:
+def _filled(values: Floats, holes: npt.NDArray[np.bool_]) -> Floats:
     """Give the values with each hole filled by the one before it, or the first after it, or 0."""
     rows = np.arange(values.shape[1])
     before = np.maximum.accumulate(np.where(holes, -1, rows), axis=1)
@@ -126,29 +136,38 @@ def _classify(values: Floats) -> tuple[npt.NDArray[np.uint8], Ints]:
     kinds = np.full(len(values), _FLOATS, np.uint8)
     ints = np.zeros(values.shape, np.int64)
     kinds[(values == values[:, :1]).all(axis=1)] = _CONSTANT
-    for number, scale in enumerate(_SCALES, 1):
-        left = np.flatnonzero(kinds == _FLOATS)
-        if not len(left):
-            break
-        plain = values[left]
-        with np.errstate(over="ignore"):
-            scaled = np.rint(plain * scale)
-        fits = ((scaled / scale == plain) & (np.abs(scaled) <= _EXACT)).all(axis=1)
-        kinds[left[fits]] = number
-        ints[left[fits]] = scaled[fits].astype(np.int64)
+    with np.errstate(over="ignore"):
+        for number, scale in enumerate(_SCALES, 1):
+            _find_multiples(values, scale, number, kinds, ints)
     return kinds, ints
 
 
-def _multiples(sections: list[bytes], place: Ints, kind: npt.NDArray[np.uint8], rows: int) -> Floats:
-    firsts, strides = _unpack(sections[0])[place], _unpack(sections[1])[place]
-    ints = np.empty((len(place), rows), np.int64)
-    ints[:, 0] = firsts
+def _find_multiples(values: Floats, scale: float, number: int, kinds: npt.NDArray[np.uint8], ints: Ints) -> None:
+    left = np.flatnonzero(kinds == _FLOATS)
+    first = values[left, 0]
+    left = left[np.rint(first * scale) / scale == first]  # most that do not fit show it here
+    if not len(left):
+        return
+    plain = values[left]
+    scaled = np.rint(plain * scale) if scale != 1 else np.rint(plain)
+    back = scaled / scale if scale != 1 else scaled
+    fits = ((back == plain) & (np.abs(scaled) <= _EXACT)).all(axis=1)
+    kinds[left[fits]] = number
+    ints[left[fits]] = scaled[fits]
+
+
+def _multiples(sections: list[bytes], places: Places, kinds: Places, rows: int) -> Ints | Floats:
+    _, firsts, strides, steps, _ = sections
+    ints = np.empty((len(places), rows), np.int64)
+    ints[:, 0] = np.frombuffer(firsts, np.int64)[places]
     if rows > 1:
-        np.multiply(_unpack(sections[2]).reshape(-1, rows - 1)[place], strides[:, None], out=ints[:, 1:])
-        np.cumsum(ints, axis=1, out=ints)
-    found = ints.astype(np.float64)
-    if (kind != 1).any():
-        found /= np.array((1.0, *_SCALES))[kind][:, None]
+        ints[:, 1:] = _unpack(steps).reshape(-1, rows - 1)[places]
+        if strides:
+            ints[:, 1:] *= np.frombuffer(strides, np.int64)[places, None]
+        ints.cumsum(axis=1, out=ints)
+    if (kinds == 1).all():
+        return ints
+    found: Floats = ints / _SCALE_OF_KIND[kinds][:, None]
     return found
 
 

@@ -1,14 +1,48 @@
 """The series of a frame: which column each label set has. No Python object a series, only arrays."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.labels import Codes, Labels, LabelTable, Symbols
+from watchkeeper.model.matchers import Matcher, match_table
 
 Hashes = npt.NDArray[np.uint64]
+_MATCHES_MAX = 32
+_MATCHED_MAX = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """Columns that a selector matches, ascending, with their labels and hashes."""
+
+    columns: Codes
+    labels: LabelTable
+    hashes: Hashes
+
+
+class Matches:
+    """What was asked of a frame lately and is likely to be asked again: rules and dashboards repeat themselves."""
+
+    def __init__(self, table: LabelTable, hashes: Hashes) -> None:
+        self._table, self._hashes = table, hashes
+        self._known: dict[tuple[Matcher, ...], Match] = {}
+
+    def find(self, matchers: tuple[Matcher, ...]) -> Match:
+        """Give the columns that satisfy all matchers. Safe from any thread."""
+        known = self._known.get(matchers)
+        if known is not None:
+            return known
+        columns = np.flatnonzero(match_table(matchers, self._table)).astype(np.int32)
+        found = Match(columns, self._table.take(columns), self._hashes[columns])
+        if len(columns) <= _MATCHED_MAX:  # of small selections finding the columns is most of the work
+            if len(self._known) >= _MATCHES_MAX:
+                self._known = {}
+            self._known[matchers] = found
+        return found
 
 
 def hash_table(table: LabelTable, symbols: Symbols) -> Hashes:
@@ -32,13 +66,14 @@ class ColumnIndex:
     """Label sets by column, append-only.
 
     table   of all columns, replaced (never changed) when columns are added
-    hashes  uint64[n_columns], likewise
+    hashes  uint64[n_columns], likewise, and `matches`
     """
 
     def __init__(self, symbols: Symbols) -> None:
         self._symbols = symbols
         self.table = LabelTable((), np.zeros((0, 0), np.int32), symbols)
         self.hashes: Hashes = np.empty(0, np.uint64)
+        self.matches = Matches(self.table, self.hashes)
         self._order = np.empty(0, np.int64)
 
     def find(self, table: LabelTable) -> tuple[Codes, npt.NDArray[np.int64]]:
@@ -75,6 +110,7 @@ class ColumnIndex:
             return
         self.table = LabelTable.join([self.table, table], self._symbols) if len(self.hashes) else table
         self.hashes = np.concatenate([self.hashes, hash_table(table, self._symbols)])
+        self.matches = Matches(self.table, self.hashes)
         self._order = np.argsort(self.hashes, kind="stable")
 
 

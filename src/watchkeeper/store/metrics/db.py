@@ -179,7 +179,8 @@ class MetricDb:
         if not self._ready:
             raise Refused("cannot append samples: got a store that is starting or stopped, want it ready", 5)
         limit_ms = self._clock.now_ms() + self._settings.future_ms_max
-        verdicts = [self._check(row, limit_ms) for row in rows]
+        alone = len(rows) == 1 or len({row.layout.source for row in rows}) == len(rows)
+        verdicts = [self._check(row, limit_ms, alone) for row in rows]
         logged = [verdict for verdict in verdicts if not verdict.empty]
         if logged:
             try:
@@ -238,11 +239,11 @@ class MetricDb:
                 self._by_name.setdefault(code, []).append(frame)
             self._named[frame.source] = frame.width
 
-    def _check(self, row: Row, limit_ms: int) -> Verdict:
+    def _check(self, row: Row, limit_ms: int, alone: bool) -> Verdict:
         layout = row.layout
         assert isinstance(layout, FrameLayout), "a layout of another store"
         assert row.values.shape == layout.columns.shape and row.values.dtype == np.float64, row.values.shape
-        return layout.frame.check(row, layout, limit_ms, self._settings.out_of_order_window_ms)
+        return layout.frame.check(row, layout, limit_ms, self._settings.out_of_order_window_ms, alone)
 
     def _take(self, verdicts: Sequence[Verdict]) -> None:
         frames = {}
@@ -315,6 +316,8 @@ class MetricDb:
             except (Damaged, OverLimit) as error:
                 UNREADABLE.inc()
                 log.warning("record_not_understood", kind=kind, error=str(error))
+        for frame in self._frames.values():
+            frame.publish()
 
     def _replay_rows(self, payload: bytes, layouts: dict[int, tuple[FrameLayout, Floats]]) -> None:
         declarations, rows = decode_rows(payload)
@@ -324,7 +327,6 @@ class MetricDb:
                 columns = [one.labels[name] for name in names]
                 series = [dict(zip(names, texts, strict=True)) for texts in zip(*columns, strict=True)]
                 layouts[one.number] = (self.layout(one.source, series), one.base)
-        verdicts = []
         for row in rows:
             known = layouts.get(row.number)
             if known is None:
@@ -332,9 +334,9 @@ class MetricDb:
             layout, base = known
             values = (row.values ^ base.view(np.uint64)).view(np.float64)
             restored = Row(layout, row.time_ms, values, row.whole)
-            verdicts.append(layout.frame.check(restored, layout, row.time_ms, 1 << 62))
-        self._samples += sum(verdict.stored for verdict in verdicts)
-        self._take([verdict for verdict in verdicts if not verdict.empty])
+            verdict = layout.frame.check(restored, layout, row.time_ms, 1 << 62, alone=True)
+            layout.frame.take(verdict)
+            self._samples += verdict.stored
 
     # -- upkeep
 

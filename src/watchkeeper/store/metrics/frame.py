@@ -14,8 +14,8 @@ import numpy.typing as npt
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Floats, Layout, Row, Times
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.store.metrics.chunk import Columns
-from watchkeeper.store.metrics.columns import ColumnIndex, Hashes
-from watchkeeper.store.metrics.strip import Strip, StripView
+from watchkeeper.store.metrics.columns import ColumnIndex, Hashes, Matches
+from watchkeeper.store.metrics.strip import Strip, StripView, has_gap
 
 NEVER_MS = -(1 << 63)
 LATE_MS = (1 << 63) - 1
@@ -50,6 +50,7 @@ class Verdict:
     ended    columns that get a staleness marker
     refused  reason and layout position of each sample that was refused
     undo     columns and what their newest time and value were; the frame's newest time
+    plain    the ordinary row: newer than all, a sample for every column, none of them new; nothing was remembered yet
     """
 
     layout: FrameLayout
@@ -62,11 +63,12 @@ class Verdict:
     ended: Columns | None = None
     refused: list[tuple[str, npt.NDArray[np.int64]]] = field(default_factory=list)
     undo: list[tuple[Columns, Times, Floats, int]] = field(default_factory=list)
+    plain: bool = False
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to store."""
-        return self.ended is None and not self.undo
+        return not self.plain and self.ended is None and not self.undo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,12 +77,15 @@ class FrameView:
 
     table: LabelTable
     hashes: Hashes
+    matches: Matches
     first_ms: Times
     newest_ms: Times
     strips: tuple[StripView, ...]
 
     def read(self, wanted: Columns, start_ms: int, end_ms: int) -> tuple[Times, Floats, bool]:
         """Give the rows of a closed range: times, float64[len(wanted), rows], whether there may be gaps."""
+        if len(self.strips) == 1:
+            return self.strips[0].read(wanted, start_ms, end_ms)
         parts = [strip.read(wanted, start_ms, end_ms) for strip in self.strips]
         parts = [part for part in parts if len(part[0])] or parts[:1]
         if len(parts) == 1:
@@ -114,6 +119,7 @@ class Frame:
         self.newest_ms: Times = np.empty(0, np.int64)
         self._newest: Floats = np.empty(0, np.float64)  # the value at newest_ms; ABSENT before the first
         self._latest_ms = NEVER_MS
+        self._all_live = False  # whether every column's newest is a sample
         self._chunk_rows = chunk_rows
         # First chunks differ in length by source, so that frames do not all seal at once.
         first_rows = max(1, chunk_rows // 2 + sum(source.encode()) % (chunk_rows // 2 + 1))
@@ -154,15 +160,23 @@ class Frame:
         self.first_ms = np.concatenate([self.first_ms, np.full(more, LATE_MS)])
         self.newest_ms = np.concatenate([self.newest_ms, np.full(more, NEVER_MS)])
         self._newest = np.concatenate([self._newest, np.full(more, ABSENT)])
+        self._all_live = False
         self.publish()
 
     # -- rows
 
-    def check(self, row: Row, layout: FrameLayout, now_limit_ms: int, window_ms: int) -> Verdict:
-        """Decide about a row's samples and remember them as the newest of their series."""
+    def check(self, row: Row, layout: FrameLayout, limit_ms: int, window_ms: int, alone: bool) -> Verdict:
+        """Decide about a row's samples and remember them as the newest of their series.
+
+        limit_ms   a later sample is refused; `window_ms` is how much older than the newest one may be
+        alone      whether this is the frame's only row in an append: remembering may then wait for `take`
+        """
         verdict = Verdict(layout, row.time_ms, row.whole, row.values)
+        if alone and self._is_plain(row, layout, limit_ms):
+            verdict.plain, verdict.stored = True, len(row.values)
+            return verdict
         sample = row.values.view(np.uint64) != ABSENT_BITS
-        if row.time_ms > now_limit_ms:
+        if row.time_ms > limit_ms:
             self._refuse(verdict, OUT_OF_BOUNDS, sample)
             return verdict
         if len(layout.repeats):
@@ -173,6 +187,15 @@ class Frame:
         if row.whole:
             self._end_others(verdict)
         return verdict
+
+    def _is_plain(self, row: Row, layout: FrameLayout, limit_ms: int) -> bool:
+        return (
+            self._all_live
+            and layout.dense
+            and len(layout) == self.width
+            and self._latest_ms < row.time_ms <= limit_ms
+            and not has_gap(row.values)
+        )
 
     def _drop_repeats(self, verdict: Verdict, sample: Mask) -> Mask:
         """A series listed twice has one value a time: the first."""
@@ -244,6 +267,7 @@ class Frame:
         if time_ms > self._latest_ms:
             self.newest_ms[columns], self._newest[columns] = time_ms, values
             self._latest_ms = time_ms
+            self._all_live = False  # until found out again, by `take`
         else:
             later = newest < time_ms
             self.newest_ms[columns[later]], self._newest[columns[later]] = time_ms, values[later]
@@ -272,6 +296,10 @@ class Frame:
             return
         layout, time_ms = verdict.layout, verdict.time_ms
         strip = self._strip(time_ms)
+        if verdict.plain:
+            strip.put(time_ms, None, verdict.values, self.width)
+            self.newest_ms[:], self._newest[:], self._latest_ms = time_ms, verdict.values, time_ms
+            return
         columns = None if layout.dense else layout.columns
         values = verdict.values
         if len(layout.repeats):
@@ -284,6 +312,8 @@ class Frame:
             first = self.first_ms[moved]
             if (first > time_ms).any():
                 self.first_ms[moved] = np.minimum(first, time_ms)
+        if layout.dense and len(layout) == self.width:
+            self._all_live = not has_gap(self._newest)
 
     def _strip(self, time_ms: int) -> Strip:
         """Give a strip that can still take a row of this time; late rows lie in strips of their own."""
@@ -319,7 +349,7 @@ class Frame:
 
     def _view(self) -> FrameView:
         strips = tuple(strip.view() for strip in self._strips)
-        return FrameView(self.index.table, self.index.hashes, self.first_ms, self.newest_ms, strips)
+        return FrameView(self.index.table, self.index.hashes, self.index.matches, self.first_ms, self.newest_ms, strips)
 
     @property
     def latest_ms(self) -> int:

@@ -9,9 +9,8 @@ import numpy.typing as npt
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, FrameSlice, Times
 from watchkeeper.model.labels import METRIC_NAME, LabelTable, Symbols
-from watchkeeper.model.matchers import match_table
-from watchkeeper.store.metrics.chunk import Columns
-from watchkeeper.store.metrics.columns import Hashes
+from watchkeeper.model.matchers import Matcher
+from watchkeeper.store.metrics.columns import Hashes, Match
 from watchkeeper.store.metrics.frame import FrameView, unite
 
 
@@ -29,31 +28,33 @@ class _Part:
         return _Part(self.labels.take(which), self.hashes[which], self.times, self.values[which], self.gaps)
 
 
-def matching(view: FrameView, matchers: Matchers, start_ms: int, end_ms: int) -> Columns:
-    """Give the columns that match and may have samples in a closed range, ascending."""
-    table = view.table
-    chosen = match_table(list(matchers), table)
-    if not chosen.any():
-        return np.empty(0, np.int32)
-    width = len(table)
-    chosen &= (view.first_ms[:width] <= end_ms) & (view.newest_ms[:width] >= start_ms)
-    return np.flatnonzero(chosen).astype(np.int32)
+def matching(view: FrameView, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> Match | None:
+    """Give the columns that match and may have samples in a closed range."""
+    found = view.matches.find(matchers)
+    columns = found.columns
+    if not len(columns):
+        return None
+    alive = (view.first_ms[columns] <= end_ms) & (view.newest_ms[columns] >= start_ms)
+    if alive.all():
+        return found
+    return Match(columns[alive], found.labels.take(alive), found.hashes[alive]) if alive.any() else None
 
 
 def select(views: Iterable[FrameView], matchers: Matchers, start_ms: int, end_ms: int) -> list[FrameSlice]:
     """Give the samples of a closed range, no two series with equal labels."""
-    parts = [part for view in views if (part := _read(view, matchers, start_ms, end_ms)) is not None]
+    wanted = tuple(matchers)
+    parts = [part for view in views if (part := _read(view, wanted, start_ms, end_ms)) is not None]
     return [FrameSlice(part.labels, part.times, part.values, part.gaps) for part in _merge_equal(parts)]
 
 
-def _read(view: FrameView, matchers: Matchers, start_ms: int, end_ms: int) -> _Part | None:
-    columns = matching(view, matchers, start_ms, end_ms)
-    if not len(columns):
+def _read(view: FrameView, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> _Part | None:
+    match = matching(view, matchers, start_ms, end_ms)
+    if match is None:
         return None
-    times, values, gaps = view.read(columns, start_ms, end_ms)
+    times, values, gaps = view.read(match.columns, start_ms, end_ms)
     if not len(times):
         return None
-    part = _Part(view.table.take(columns), view.hashes[columns], times, values, gaps)
+    part = _Part(match.labels, match.hashes, times, values, gaps)
     return _without_empty(part) if gaps else part
 
 
@@ -115,11 +116,11 @@ def series(
     """Give the labels of the series that match any selector and may have samples in the range, each once."""
     tables, hashes = [], []
     for view in views:
-        columns = [matching(view, matchers, start_ms, end_ms) for matchers in selectors]
-        chosen = np.unique(np.concatenate(columns)) if len(columns) > 1 else columns[0]
-        if len(chosen):
-            tables.append(view.table.take(chosen))
-            hashes.append(view.hashes[chosen])
+        for matchers in selectors:
+            match = matching(view, tuple(matchers), start_ms, end_ms)
+            if match is not None:
+                tables.append(match.labels)
+                hashes.append(match.hashes)
     if not tables:
         return LabelTable((), np.zeros((0, 0), np.int32), symbols)
     joined = LabelTable.join(tables, symbols)
@@ -135,10 +136,10 @@ def label_codes(
     codes: set[int] = set()
     for view in views:
         for matchers in selectors:
-            columns = matching(view, matchers, start_ms, end_ms)
-            if not len(columns):
+            match = matching(view, tuple(matchers), start_ms, end_ms)
+            if match is None:
                 continue
-            chosen = view.table if len(columns) == len(view.table) else view.table.take(columns)
+            chosen = match.labels
             if name is None:
                 names.update(one for one, row in zip(chosen.names, chosen.codes, strict=True) if row.any())
             else:

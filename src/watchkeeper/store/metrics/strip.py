@@ -3,11 +3,12 @@
 Readers hold a `StripView`: what they see of the open matrix is only ever changed from ABSENT to a value.
 """
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
 
-from watchkeeper.model.frame import ABSENT, ABSENT_BITS, Floats, Times, is_absent, is_stale
+from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE_BITS, Floats, Times
 from watchkeeper.store.metrics.chunk import Chunk, Columns, seal
 
 _KEPT_ROWS = 8  # stay open after sealing, for rows that come a little late
@@ -28,33 +29,55 @@ class StripView:
 
     def read(self, wanted: Columns, start_ms: int, end_ms: int) -> tuple[Times, Floats, bool]:
         """Give the rows in a closed range of time: times, float64[len(wanted), rows], whether there may be gaps."""
-        pieces = [chunk for chunk in self.chunks if chunk.start_ms <= end_ms and chunk.end_ms >= start_ms]
-        bounds = [_bounds(chunk.times(), start_ms, end_ms) for chunk in pieces]
-        low, high = np.searchsorted(self.times, start_ms), np.searchsorted(self.times, end_ms, "right")
-        counts = [len(times) for times, _, _ in bounds] + [int(high - low)]
-        out = np.empty((len(wanted), sum(counts)), np.float64)
+        times: list[Times] = []
+        pieces: list[tuple[Chunk, int, int]] = []
+        for chunk in self._overlapping(start_ms, end_ms):
+            own, low, high = chunk.times(), 0, chunk.n_rows
+            if chunk.start_ms < start_ms or chunk.end_ms > end_ms:
+                low, high = int(own.searchsorted(start_ms)), int(own.searchsorted(end_ms, "right"))
+            times.append(own[low:high])
+            pieces.append((chunk, low, high))
+        low, high = int(self.times.searchsorted(start_ms)), int(self.times.searchsorted(end_ms, "right"))
+        if not pieces:
+            out = self._open(wanted, low, high)
+            return self.times[low:high], out, has_gap(out)
+        times.append(self.times[low:high])
+        out = np.empty((len(wanted), sum(map(len, times))), np.float64)
         gaps, at = False, 0
-        for chunk, (times, first, last) in zip(pieces, bounds, strict=True):
-            gaps = chunk.read(wanted, first, last, out[:, at : at + len(times)]) or gaps
-            at += len(times)
+        for chunk, first, last in pieces:
+            gaps = chunk.read(wanted, first, last, out[:, at : at + last - first]) or gaps
+            at += last - first
         if high > low:
-            gaps = self._read_open(wanted, int(low), int(high), out[:, at:]) or gaps
-        return np.concatenate([*(times for times, _, _ in bounds), self.times[low:high]]), out, gaps
+            out[:, at:] = self._open(wanted, low, high)
+            gaps = gaps or has_gap(out[:, at:])
+        return np.concatenate(times), out, gaps
 
-    def _read_open(self, wanted: Columns, low: int, high: int, out: Floats) -> bool:
-        width = self.values.shape[1]
+    def _overlapping(self, start_ms: int, end_ms: int) -> tuple[Chunk, ...]:
+        if not self.chunks or self.chunks[-1].end_ms < start_ms:
+            return ()
+        first = bisect_left(self.chunks, start_ms, key=lambda chunk: chunk.end_ms)
+        last = bisect_right(self.chunks, end_ms, key=lambda chunk: chunk.start_ms)
+        return self.chunks[first:last]
+
+    def _open(self, wanted: Columns, low: int, high: int) -> Floats:
+        """Give some columns of some open rows, float64[len(wanted), high - low], C-contiguous, not shared."""
+        width, number = self.values.shape[1], len(wanted)
+        if wanted[-1] < width:
+            if wanted[-1] - wanted[0] == number - 1:
+                return self.values[low:high, wanted[0] : wanted[0] + number].T.copy()
+            return np.ascontiguousarray(self.values[low:high, wanted].T)
+        out = np.full((number, high - low), ABSENT)
         known = wanted < width
-        if known.all():
-            out[:] = self.values[low:high, wanted].T
-        else:
-            out[:] = ABSENT
-            out[known] = self.values[low:high, wanted[known]].T
-        return bool((is_absent(out) | is_stale(out)).any())
+        out[known] = self.values[low:high, wanted[known]].T
+        return out
 
 
-def _bounds(times: Times, start_ms: int, end_ms: int) -> tuple[Times, int, int]:
-    low, high = int(np.searchsorted(times, start_ms)), int(np.searchsorted(times, end_ms, "right"))
-    return times[low:high], low, high
+def has_gap(values: Floats) -> bool:
+    """Say whether any value is ABSENT or STALE."""
+    if not np.isnan(values).any():
+        return False
+    bits = values.view(np.uint64)
+    return bool(((bits == ABSENT_BITS) | (bits == STALE_BITS)).any())
 
 
 class Strip:
