@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 from tests.net.judges.asgi import Client
@@ -116,3 +117,29 @@ def test_a_database_copy_opens_nothing(tmp_path: Path) -> None:
     assert b"taken" not in copy and b"admin" in copy
     for secret in (key, key.removeprefix("wk_"), session, PASSWORD):
         assert secret.encode() not in copy
+
+
+def test_callers_at_the_same_time_are_never_taken_for_each_other(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    app = world.app()
+    people = {name: world.session(name, app) for name in ("viewer", "editor", "admin")}
+    keys = {scope: {"x-api-key": world.key(scope)} for scope in Scope}
+
+    async def person(name: str) -> bool:
+        answer = await Client(app, people[name]).ask("GET", "/api/user")
+        return bool(answer.json()["login"] == name)
+
+    async def program(scope: Scope) -> bool:
+        answer = await Client(app, keys[scope]).ask("GET", "/api/users")
+        return (answer.status == 200) == (scope is Scope.ADMIN)
+
+    async def crowd() -> list[bool]:
+        right = []
+        for _ in range(20):
+            callers = [person(name) for name in people for _ in range(10)]
+            callers += [program(scope) for scope in Scope if scope in {Scope.ADMIN, Scope.READ} for _ in range(10)]
+            world.clock.pass_s(0.3)
+            right += await asyncio.gather(*callers)
+        return right
+
+    assert all(asyncio.run(crowd()))
