@@ -1,1 +1,25 @@
-export function Alerts() { return <p>Alerts</p>; }
+/** Rules by group, alerts as Alertmanager groups them, and silences. */
+
+import { url, setParams } from '../router.ts';
+import { Title } from '../widgets/title.tsx';
+import { Groups } from './alertgroups.tsx';
+import { Rules } from './rules.tsx';
+import { Silences } from './silences.tsx';
+
+const TABS = [['rules', 'Rules', Rules], ['groups', 'Groups', Groups], ['silences', 'Silences', Silences]] as const;
+
+export function Alerts() {
+  const asked = url.value.pathname.startsWith('/silences') ? 'silences' : (url.value.searchParams.get('tab') ?? 'rules');
+  const [chosen, , View] = TABS.find(([id]) => id === asked) ?? TABS[0];
+  return (
+    <div class="page">
+      <Title text="Alerts" />
+      <div class="filters">
+        <div class="segmented" role="tablist" aria-label="View">
+          {TABS.map(([id, name]) => <button type="button" role="tab" aria-selected={id === chosen} onClick={() => setParams({ tab: id === 'rules' ? undefined : id, alert: undefined })}>{name}</button>)}
+        </div>
+      </div>
+      <View />
+    </div>
+  );
+}

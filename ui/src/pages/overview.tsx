@@ -82,7 +82,7 @@ function Firing({ alerts }: { alerts: AlertJson[] }) {
           <li><a class="row-link" href={`/alerts?alert=${encodeURIComponent(alert.labels.alertname ?? '')}`}>
             <span class={`state ${alert.state === 'firing' ? severityClass(alert.labels) : 'none'}`}>{alert.state === 'firing' ? (alert.labels.severity ?? 'firing') : 'pending'}</span>
             <b>{alert.labels.alertname}</b><Labels labels={alert.labels} skip={['alertname', 'severity']} />
-            <span class="muted small" title={formatDate(Date.parse(alert.activeAt), 'datetime')}>{formatAge(Date.parse(alert.activeAt))}</span>
+            <span class="muted small end" title={formatDate(Date.parse(alert.activeAt), 'datetime')}>{formatAge(Date.parse(alert.activeAt))}</span>
             {alert.annotations?.summary && <span class="muted small full">{alert.annotations.summary}</span>}
           </a></li>
         ))}

@@ -80,10 +80,10 @@ export function PanelFrame({ panel, context, style }: { panel: Panel; context: P
       {(title || panel.description) && (
         <header class="panel-head">
           <h3 id={id} title={title}>{title}</h3>
+          <ExploreLink panel={panel} context={context} />
           {panel.description && <Popover label={`About ${title}`} button={<Icon name="info" size={13} />} class="panel-about">{() => <p class="about">{interpolate(panel.description!, scope)}</p>}</Popover>}
           {panel.links.map(link => { const href = safeHref(interpolate(String(link?.url ?? ''), scope, 'url')); return href && <a class="panel-link" href={href} title={link.title} aria-label={link.title || 'Link'} target={link.targetBlank ? '_blank' : undefined} rel="noreferrer"><Icon name="link" size={13} /></a>; })}
           <Notices notices={data?.notices ?? []} error={data ? error : undefined} />
-          <ExploreLink panel={panel} context={context} />
         </header>
       )}
       <div class="panel-body">

@@ -2,7 +2,6 @@
 
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { textOn } from '../format/colors.ts';
-import { shownText } from '../format/values.ts';
 import { singles, type Single } from './reduced.ts';
 import type { PanelProps } from './view.ts';
 
@@ -41,17 +40,28 @@ export function Stat(props: PanelProps) {
   );
 }
 
+let pen: CanvasRenderingContext2D | null | undefined;
+
+/** How wide a text is in bold, in units of its font size. */
+function emsOf(text: string): number {
+  if (pen === undefined) {
+    pen = document.createElement('canvas').getContext('2d');
+    if (pen) pen.font = `600 100px ${getComputedStyle(document.body).fontFamily}`;
+  }
+  return pen ? pen.measureText(text).width / 100 : text.length * 0.65;
+}
+
 interface OneProps { single: Single; props: PanelProps; width: number; height: number; named: boolean; valued: boolean }
 
 function One({ single, props: { panel }, width, height, named, valued }: OneProps) {
   const { colorMode = 'value', graphMode = 'area', prefix = '', postfix = '' } = panel.options;
   const filled = colorMode === 'background' || colorMode === 'background_solid';
   const color = single.color || 'var(--text)';
-  const whole = prefix + shownText(single) + postfix;
   const line = graphMode !== 'none' && single.values.length > 2 && height > 60;
   const room = height - (named ? 20 : 0) - (line ? height * 0.22 : 0);
   const asked = panel.options.text?.valueSize;
-  const size = asked ?? Math.max(13, Math.min(room * 0.62, (width - 20) / Math.max(whole.length * 0.56, 2), 64));
+  const wide = emsOf((prefix + (single.prefix ?? '') + single.text)) + 0.58 * emsOf((single.suffix ?? '') + postfix);
+  const size = asked ?? Math.max(13, Math.min(room * 0.62, (width - 26) / Math.max(wide, 1), 56));
   const ink = filled && single.color && !single.color.startsWith('var') ? textOn(single.color) : undefined;
   const suffix = (single.suffix ?? '') + postfix;
   return (
