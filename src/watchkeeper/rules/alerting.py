@@ -10,6 +10,8 @@ from enum import IntEnum
 from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, label_pairs
+from watchkeeper.query.promql.parser import parse
+from watchkeeper.query.promql.printer import text
 from watchkeeper.rules.recording import Health, Series
 from watchkeeper.rules.template import AlertText, Surroundings
 
@@ -56,7 +58,11 @@ class ActiveAlert:
 
 
 class AlertingRule:
-    """Keeps the alerts of one rule. `ask` may run in any thread; all else on the event loop's."""
+    """Keeps the alerts of one rule. `ask` may run in any thread; all else on the event loop's.
+
+    expr   as the file has it
+    query  the same as Prometheus would write it
+    """
 
     def __init__(
         self,
@@ -69,12 +75,13 @@ class AlertingRule:
         annotations: Mapping[str, str],
     ) -> None:
         self.name, self.expr, self.hold_ms, self.keep_firing_ms = name, expr, hold_ms, keep_firing_ms
+        self.query = text(parse(expr))
         self.labels, self.annotations = dict(labels), dict(annotations)
         self.health = Health()
         self.active: dict[LabelPairs, ActiveAlert] = {}
         self.stored: Sequence[LabelPairs] = ()
-        self._label_texts = {key: AlertText(name, text) for key, text in sorted(labels.items())}
-        self._annotation_texts = {key: AlertText(name, text) for key, text in sorted(annotations.items())}
+        self._label_texts = {key: AlertText(name, words) for key, words in sorted(labels.items())}
+        self._annotation_texts = {key: AlertText(name, words) for key, words in sorted(annotations.items())}
 
     @property
     def writes(self) -> tuple[str, ...]:
@@ -105,15 +112,15 @@ class AlertingRule:
     def _made(self, sample: AlertSample, at_ms: int, around: Surroundings) -> ActiveAlert:
         labels = dict(sample.labels)
         labels.pop(METRIC_NAME, None)
-        for key, text in self._label_texts.items():
-            labels[key] = text.expand(sample, at_ms, around)
+        for key, words in self._label_texts.items():
+            labels[key] = words.expand(sample, at_ms, around)
         labels[ALERT_NAME] = self.name
         return ActiveAlert(label_pairs(labels), self.expand_annotations(sample, at_ms, around), sample.value, at_ms)
 
     def expand_annotations(self, sample: AlertSample, at_ms: int, around: Surroundings) -> dict[str, str]:
         """Write the annotations for one element of the vector."""
-        texts = {key: text.expand(sample, at_ms, around) for key, text in self._annotation_texts.items()}
-        return {key: text for key, text in texts.items() if text}
+        texts = {key: words.expand(sample, at_ms, around) for key, words in self._annotation_texts.items()}
+        return {key: words for key, words in texts.items() if words}
 
     def advance(self, made: Sequence[ActiveAlert], at_ms: int, limit: int) -> None:
         """Move every alert on, given those that the expression asks for now.

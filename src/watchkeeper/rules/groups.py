@@ -125,7 +125,7 @@ class Group:
 
     async def evaluate(self, at_ms: int) -> None:
         """Evaluate every rule as of a moment: store the series, send the alerts. Rule errors are kept in the rules."""
-        started_s = self.context.clock.monotonic_s()
+        started_ms, started_s = self.context.clock.now_ms(), self.context.clock.monotonic_s()
         self.samples = 0
         for stage in self.stages:
             answers = await asyncio.to_thread(self._ask, stage, at_ms)
@@ -138,16 +138,17 @@ class Group:
         self._kept = []
         if not self._evaluations_to_restore:
             self.memory = {}
-        self.last_evaluation_ms = at_ms
+        self.last_evaluation_ms = started_ms
         self.evaluation_time_s = self.context.clock.monotonic_s() - started_s
         metrics.count_iteration(self.key, at_ms, self.evaluation_time_s, self.samples)
 
-    def _ask(self, stage: Stage, at_ms: int) -> list[tuple[Any, float]]:
+    def _ask(self, stage: Stage, at_ms: int) -> list[Any]:
         """Evaluate the rules of a stage; runs in a worker thread. An error takes the place of a result."""
-        out: list[tuple[Any, float]] = []
+        out: list[Any] = []
         clock, around = self.context.clock, self.context.around
         for rule in stage.rules:
-            started_s = clock.monotonic_s()
+            health, started_s = rule.health, clock.monotonic_s()
+            health.last_evaluation_ms = clock.now_ms()
             answer: Any
             try:
                 answer = rule.ask(at_ms, at_ms - self.query_offset_ms, around, self.limit)
@@ -158,7 +159,8 @@ class Group:
             except Exception as error:  # one rule's fault must not stop the others
                 log.exception("rule_crashed", group=self.key, rule=rule.name)
                 answer = BadInput(f"cannot evaluate rule: {type(error).__name__}")
-            out.append((answer, clock.monotonic_s() - started_s))
+            health.evaluation_time_s = clock.monotonic_s() - started_s
+            out.append(answer)
         return out
 
     def _keep_firing(self, rule: Rule, made: Sequence[Any], at_ms: int) -> None:
@@ -174,15 +176,13 @@ class Group:
         if len(answer) > self.context.settings.results_max:
             raise BadInput(f"exceeded limit of {self.context.settings.results_max} with {len(answer)} series")
 
-    def _take(self, rule: Rule, answer: tuple[Any, float], at_ms: int) -> Series | None:
+    def _take(self, rule: Rule, answer: Any, at_ms: int) -> Series | None:
         """Move a rule on by its answer; gives its series, or None when it failed."""
-        result, seconds = answer
-        rule.health.last_evaluation_ms, rule.health.evaluation_time_s = at_ms, seconds
-        metrics.count_evaluation(self.key, seconds)
+        metrics.count_evaluation(self.key, rule.health.evaluation_time_s)
         try:
-            if isinstance(result, WatchkeeperError):
-                raise result
-            series = self._advance(rule, result, at_ms) if isinstance(rule, AlertingRule) else result
+            if isinstance(answer, WatchkeeperError):
+                raise answer
+            series = self._advance(rule, answer, at_ms) if isinstance(rule, AlertingRule) else answer
         except WatchkeeperError as error:
             self._failed(rule, error)
             return None
@@ -245,7 +245,7 @@ class Group:
             starts_at_ms=alert.fired_at_ms,
             ends_at_ms=alert.resolved_at_ms or alert.valid_until_ms,
             updated_at_ms=at_ms,
-            generator_url=around.external_url + link(rule.expr, 1),
+            generator_url=around.external_url + link(rule.query, 1),
         )
 
     def _store(self, stage: Stage, series: Series, time_ms: int) -> None:

@@ -60,15 +60,15 @@ def stages(rules: Sequence[Reads]) -> list[list[int]]:
 
 def _reads(expr: str, written: Iterable[str]) -> bool:
     names = list(written)
-    for selector in _selectors(parse(expr)):
+    selectors = (node for node in _nodes(parse(expr)) if isinstance(node, VectorSelector))
+    for selector in selectors:
         named = [matcher for matcher in selector.matchers if matcher.name == METRIC_NAME]
         if any(all(matcher.test(name) for matcher in named) for name in names):
             return True
     return False
 
 
-def _selectors(expr: Expr) -> Iterator[VectorSelector]:
-    if isinstance(expr, VectorSelector):
-        yield expr
+def _nodes(expr: Expr) -> Iterator[Expr]:
+    yield expr
     for child in expr.children:
-        yield from _selectors(child)
+        yield from _nodes(child)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, Labels, label_pairs
+from watchkeeper.query.promql.parser import parse
+from watchkeeper.query.promql.printer import text
 from watchkeeper.rules.template import Surroundings
 
 
@@ -28,10 +30,15 @@ Series = dict[LabelPairs, float]
 
 
 class RecordingRule:
-    """Evaluates an expression and gives the series to store."""
+    """Evaluates an expression and gives the series to store.
+
+    expr   as the file has it
+    query  the same as Prometheus would write it
+    """
 
     def __init__(self, name: str, expr: str, labels: Mapping[str, str]) -> None:
         self.name, self.expr, self.labels = name, expr, dict(labels)
+        self.query = text(parse(expr))
         self.health = Health()
         self.stored: Sequence[LabelPairs] = ()  # the series of the last good evaluation
 

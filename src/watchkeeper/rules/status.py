@@ -10,8 +10,9 @@ from typing import Any
 
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.gotemplate import format_float
+from watchkeeper.model.gotemplate.lexer import quote
 from watchkeeper.model.labels import Labels
-from watchkeeper.model.matchers import Matcher, match_all
+from watchkeeper.model.matchers import match_all
 from watchkeeper.query.promql.parser import selectors
 from watchkeeper.rules.alerting import ActiveAlert, AlertingRule
 from watchkeeper.rules.groups import Group, Rule
@@ -34,7 +35,7 @@ def rules_json(groups: Sequence[Group], params: Params) -> dict[str, Any]:
     out: list[dict[str, Any]] = []
     for group in _from_token(sorted(groups, key=lambda group: (group.file, group.name)), wanted.token):
         shown = wanted.group(group)
-        if shown is None:
+        if not shown["rules"]:
             continue
         if limit and len(out) == limit:
             return {"groups": out, "groupNextToken": _token(group)}
@@ -57,22 +58,17 @@ class _Wanted:
         self._kind = (every("type") or [""])[0].lower()
         if self._kind not in ("", "alert", "record"):
             raise BadInput(f'invalid parameter "type": not supported value "{self._kind}"')
-        self._matchers = [_selector(text) for text in every("match[]")]
+        self._matchers = [selectors(text) for text in every("match[]")]
         self._without_alerts = _flag((every("exclude_alerts") or [""])[0])
         self.token = (every("group_next_token") or [""])[0]
         self.limit = _limit((every("group_limit") or [""])[0])
         if self.token and not self.limit:
-            raise BadInput("group_limit needs to be present in order to paginate over the groups")
+            reason = "group_limit needs to be present in order to paginate over the groups"
+            raise BadInput(f'invalid parameter "group_next_token": {reason}')
 
-    def group(self, group: Group) -> dict[str, Any] | None:
-        if self._groups and group.name not in self._groups:
-            return None
-        if self._files and group.file not in self._files:
-            return None
-        rules = [self._rule(rule) for rule in group.rules if self._has(rule)]
-        narrowed = self._names or self._kind or self._matchers
-        if narrowed and not rules:
-            return None
+    def group(self, group: Group) -> dict[str, Any]:
+        left_out = (self._groups and group.name not in self._groups) or (self._files and group.file not in self._files)
+        rules = [] if left_out else [self._rule(rule) for rule in group.rules if self._has(rule)]
         return {
             "name": group.name,
             "file": group.file,
@@ -108,18 +104,18 @@ def _alerting(rule: AlertingRule, *, without_alerts: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "state": rule.state.word,
         "name": rule.name,
-        "query": rule.expr.strip(),
+        "query": rule.query,
         "duration": _seconds(rule.hold_ms),
         "keepFiringFor": _seconds(rule.keep_firing_ms),
         "labels": _sorted(rule.labels),
         "annotations": _sorted(rule.annotations),
-        "alerts": [] if without_alerts else [_alert(alert) for alert in rule.shown()],
+        "alerts": None if without_alerts else [_alert(alert) for alert in rule.shown()],
     }
     return shown | _health(rule) | {"type": "alerting"}
 
 
 def _recording(rule: RecordingRule) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": rule.name, "query": rule.expr.strip()}
+    shown: dict[str, Any] = {"name": rule.name, "query": rule.query}
     if rule.labels:
         shown["labels"] = _sorted(rule.labels)
     return shown | _health(rule) | {"type": "recording"}
@@ -165,24 +161,21 @@ def _time(time_ms: int) -> str:
     return f"{text}.{decimals}Z" if decimals else f"{text}Z"
 
 
-def _selector(text: str) -> list[Matcher]:
-    try:
-        return selectors(text)
-    except BadInput as error:
-        raise BadInput(f'invalid parameter "match[]": {error}') from None
-
-
 def _flag(text: str) -> bool:
     if text not in _TRUE | _FALSE:
-        raise BadInput(f'invalid parameter "exclude_alerts": error converting exclude_alerts: got "{text[:40]}"')
+        reason = f"strconv.ParseBool: parsing {quote(text[:40])}: invalid syntax"
+        raise BadInput(f'invalid parameter "exclude_alerts": error converting exclude_alerts: {reason}')
     return text in _TRUE
 
 
 def _limit(text: str) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit()) or int(text[:12]) == 0:
-        raise BadInput(f'invalid parameter "group_limit": got "{text[:40]}", want an integer above 0')
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
+        reason = f"strconv.ParseInt: parsing {quote(text[:40])}: invalid syntax"
+        raise BadInput(f'invalid parameter "group_limit": group_limit needs to be a valid number: {reason}')
+    if int(text[:12]) <= 0:
+        raise BadInput('invalid parameter "group_limit": group_limit needs to be greater than 0')
     return int(text[:12])
 
 
@@ -197,4 +190,5 @@ def _from_token(groups: list[Group], token: str) -> list[Group]:
     for at, group in enumerate(groups):
         if _token(group) == token:
             return groups[at:]
-    raise BadInput(f"invalid group_next_token '{token[:60]}'. were rule groups changed?")
+    reason = f"invalid group_next_token '{token[:60]}'. were rule groups changed?"
+    raise BadInput(f'invalid parameter "group_next_token": {reason}')
