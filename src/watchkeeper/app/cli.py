@@ -1,12 +1,16 @@
 """The `watchkeeper` command. Commands are imported when called, so that each starts fast."""
 
 import importlib
+import os
 import sys
 
 import click
 
 import watchkeeper
 from watchkeeper.model.errors import WatchkeeperError
+
+# No matrix products here: the linear algebra library's threads would only take memory. Read when NumPy loads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # command → module in watchkeeper.app.commands that has a click command of that name
 _COMMANDS = {

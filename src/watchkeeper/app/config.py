@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator
 
 from watchkeeper.app.settings import OwnSettings
+from watchkeeper.collect.logs.promtail import LogScrapeConfig, PromtailConfig, StaticConfig
 from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig
 from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
@@ -25,6 +26,14 @@ from watchkeeper.rules.files import RuleFile, read_rules
 
 BUILTIN_RULES = Path(__file__).parent.parent / "rules" / "builtin"
 _RULE_FILES_MAX = 10_000
+_HOST_LOGS = PromtailConfig(  # what Promtail's own example reads
+    scrape_configs=[
+        LogScrapeConfig(
+            job_name="system",
+            static_configs=[StaticConfig(labels={"job": "varlogs", "__path__": "/var/log/*log"})],
+        )
+    ]
+)
 _Read = TypeVar("_Read")
 
 
@@ -65,10 +74,15 @@ class Loaded:
     prometheus: PrometheusConfig = field(default_factory=PrometheusConfig)
     rule_files: tuple[RuleFile, ...] = ()
     alertmanager: AlertmanagerConfig = DEFAULT_CONFIG
-    promtail: Settings | None = None
+    promtail: PromtailConfig | None = None
     dashboards: Path | None = None
     notices: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+
+    @property
+    def tails(self) -> tuple[PromtailConfig, ...]:
+        """What is read of log files; without any configuration, this host's."""
+        return (self.promtail,) if self.promtail else (_HOST_LOGS,) if self.watches_host else ()
 
     @property
     def watches_itself(self) -> bool:
@@ -209,5 +223,5 @@ def _read_own(path: Path) -> OwnSettings:
     return _document(path).read_as(OwnSettings)
 
 
-def _read_promtail(path: Path) -> Settings:
-    return _document(path).read_as(Settings)
+def _read_promtail(path: Path) -> PromtailConfig:
+    return _document(path).read_as(PromtailConfig)

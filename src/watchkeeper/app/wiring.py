@@ -31,6 +31,7 @@ from watchkeeper.app.overview import Overview
 from watchkeeper.app.readings import register_readings
 from watchkeeper.app.welcome import Welcome
 from watchkeeper.collect.logs.push import Push
+from watchkeeper.collect.logs.tailer import Tailer
 from watchkeeper.collect.remote_write import RemoteWrite
 from watchkeeper.collect.scrape import Scraper
 from watchkeeper.gateway import rest as gateway
@@ -96,6 +97,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
 
     # collect
     scraper = Scraper(metrics, clock, own.scrape)
+    tailer = Tailer(logs, clock, own.tail)
 
     # query
     engine = Engine(metrics, own.query)
@@ -126,6 +128,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
             external_labels=given.global_.external_labels,
         )
         desk.apply(now.alertmanager)
+        tailer.apply(now.tails)
         shelf.point([now.dashboards] if now.dashboards else [])
 
     register_readings()
@@ -157,7 +160,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
         routes += gateway.routes(agents, clock, lambda: standing.ready)
     app = build_app(routes, door, net, audit=trail, clock=clock)
     listener = Listener(UntilReady(app, standing), net)
-    chosen: dict[str, tuple[Part, ...]] = {"collect": (scraper,), "rules": (rules,), "notify": (desk,)}
+    chosen: dict[str, tuple[Part, ...]] = {"collect": (tailer, scraper), "rules": (rules,), "notify": (desk,)}
     working = [part for role in ("notify", "rules", "collect") if has(role) for part in chosen[role]]
     greeting: list[Part] = [] if options.auth_none else [Welcome(accounts, options.environ, url, options.data)]
     parts: list[Part] = [listener, *greeting, metrics, logs, OwnLog(logs), *working]
