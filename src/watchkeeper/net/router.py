@@ -43,7 +43,7 @@ class Router:
         self._patterns: dict[str, list[tuple[re.Pattern[str], Place]]] = {}
         for place in sorted((place for path, place in places.items() if "{" in path), key=_rank):
             first = place.path.split("/", 2)[1]
-            self._patterns.setdefault("" if "{" in first else first, []).append((_pattern(place.path), place))
+            self._patterns.setdefault("" if "{" in first else first, []).append((compile_path(place.path)[0], place))
 
     def find(self, path: str) -> tuple[Place, Mapping[str, str]] | None:
         """Give a path's place and its parameters, or None."""
@@ -53,14 +53,10 @@ class Router:
         first = path.split("/", 2)[1]
         for bucket in (first, "") if first else ("",):
             for pattern, place in self._patterns.get(bucket, ()):
-                match = pattern.fullmatch(path)
+                match = pattern.match(path)  # anchored at both ends by Starlette; the path has no line ends
                 if match is not None:
                     return place, match.groupdict()
         return None
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(compile_path(path)[0].pattern.removeprefix("^").removesuffix("$"))
 
 
 def _rank(place: Place) -> tuple[list[int], str]:
