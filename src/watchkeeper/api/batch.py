@@ -2,7 +2,8 @@
 
 Request   {"from": ms, "to": ms, "queries": [{"ref", "kind": "promql"|"logql", "expr", "instant", "step": ms, "limit"}]}
 Answer    {"results": {ref: {"status", "type", "times": [ms], "series": [{"labels", "values"}], "warnings"}}}; null is
-          no sample, "+Inf", "-Inf" and "NaN" are strings; a query that fails has {"status": "error", "errorType", "error"}
+          no sample, "+Inf", "-Inf" and "NaN" are strings; a query that fails has {"status": "error", "errorType",
+          "error"}
 """
 
 import asyncio

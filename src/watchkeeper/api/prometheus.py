@@ -16,10 +16,10 @@ from watchkeeper.api.matrix_json import data_of
 from watchkeeper.api.prometheus_params import duration_ms, limit, matcher_sets, span_ms, time_ms
 from watchkeeper.model.clock import Clock, SystemClock
 from watchkeeper.model.doors import MetricReader
-from watchkeeper.model.errors import BadInput, WatchkeeperError
+from watchkeeper.model.errors import BadInput, BadQuery, WatchkeeperError
 from watchkeeper.net.routing import READ, Call, Handler, Route
 from watchkeeper.query.promql.ast import Expr
-from watchkeeper.query.promql.engine import Engine, TooManyPoints
+from watchkeeper.query.promql.engine import Engine, TooManyPoints, check_range_type
 from watchkeeper.query.promql.printer import pretty, tree
 
 _GET_POST = ("GET", "POST")
@@ -67,7 +67,10 @@ class _Api:
             return failure(400, "bad_data", str(TooManyPoints(points_max)))
         timeout_s, lookback_ms = _times_out(call), duration_ms(call, "lookback_delta")
         at_most, text = limit(call), call.first("query")
-        _parsed(self.engine, text)
+        try:
+            check_range_type(_parsed(self.engine, text))
+        except BadQuery as fault:
+            raise BadInput(f'invalid parameter "query": {fault}') from None
 
         def answer() -> Response:
             result = self.engine.range(

@@ -130,9 +130,11 @@ def _extremes(ufunc: np.ufunc) -> Callable[[Grouped], Floats]:
 
 
 def variances(rows: Grouped) -> Floats:
-    """Give the population variance, in two passes."""
-    mean = averages(rows)
-    off = np.where(rows.present, rows.values - mean[rows.ids], 0.0)
+    """Give the population variance, in two passes, counted from the group's lowest: equal values have exactly none."""
+    lowest = _extremes(np.fmin)(rows)
+    off = np.where(rows.present, rows.values - lowest[rows.ids], 0.0)
+    mean = rows.reduce(np.add, off) / rows.counts
+    off = np.where(rows.present, off - mean[rows.ids], 0.0)
     return rows.reduce(np.add, off * off) / rows.counts
 
 

@@ -7,11 +7,21 @@ import numpy as np
 
 from watchkeeper.model.errors import BadQuery
 from watchkeeper.model.frame import Floats
-from watchkeeper.model.labels import METRIC_NAME, Ints, LabelTable
+from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.ast import Binary, Matching
 from watchkeeper.query.promql.context import Query
 from watchkeeper.query.promql.lexer import go_quote
-from watchkeeper.query.promql.matrix import Mask, Scalar, Value, Vector, group, joined_rows, unique_series, without_name
+from watchkeeper.query.promql.matrix import (
+    METADATA,
+    Mask,
+    Scalar,
+    Value,
+    Vector,
+    group,
+    joined_rows,
+    unique_series,
+    without_name,
+)
 from watchkeeper.query.promql.operators import COMPARISONS, compute
 
 
@@ -50,7 +60,7 @@ def _signatures(query: Query, matching: Matching, left: LabelTable, right: Label
 
 
 def _match_labels(matching: Matching, labels: LabelTable) -> LabelTable:
-    return labels.keep(matching.labels) if matching.on else labels.drop((*matching.labels, METRIC_NAME))
+    return labels.keep(matching.labels) if matching.on else labels.drop((*matching.labels, *METADATA))
 
 
 def _vectors(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:

@@ -38,6 +38,8 @@ def unary(expr: Expr, start: int) -> Fault | None:
 def binary(node: Binary, written: Matching | None, op_start: int) -> Fault | None:
     """Check an operator and its sides; `written` is the matching that the text spells out."""
     left, right = node.lhs.type, node.rhs.type
+    if node.return_bool and node.op not in COMPARISONS:
+        return Fault("bool modifier can only be used on comparison operators", op_start)
     for side in (node.lhs, node.rhs):
         if side.type not in (Type.SCALAR, Type.VECTOR):
             return Fault("binary expression must contain only scalar and instant vector types", side.start)
@@ -49,6 +51,17 @@ def binary(node: Binary, written: Matching | None, op_start: int) -> Fault | Non
             return Fault("vector matching only allowed between instant vectors", node.start)
         if node.op in SET_OPERATORS:
             return Fault(f'set operator "{node.op}" not allowed in binary scalar expression', node.start)
+    return _matching(node, written, op_start)
+
+
+def _matching(node: Binary, written: Matching | None, op_start: int) -> Fault | None:
+    if written is None:
+        return None
+    if node.op in SET_OPERATORS and written.card != "many-to-many":
+        return Fault(f'no grouping allowed for "{node.op}" operation', node.start)
+    for label in written.include:
+        if written.on and label in written.labels:
+            return Fault(f"label {go_quote(label)} must not occur in ON and GROUP clause at once", op_start)
     return None
 
 

@@ -88,9 +88,8 @@ class Engine:
         budget = Budget(self.settings.max_samples, longest_s if timeout_s is None else min(timeout_s, longest_s))
         lookback = self.settings.lookback_delta_ms if lookback_ms is None else lookback_ms
         query = Query(self._reader, self.settings, steps, lookback, budget, text)
-        if not instant and expr.type not in (Type.SCALAR, Type.VECTOR):
-            got = expr.type.documented
-            raise BadQuery(f"invalid expression type {_quoted(got)} for range query, must be Scalar or instant Vector")
+        if not instant:
+            check_range_type(expr)
         if expr.type is Type.MATRIX:
             return _samples(query, range_vector(query, expr, steps))
         result = _result(query, evaluate(query, expr, steps), steps, instant=instant)
@@ -111,8 +110,14 @@ class TooManyPoints(OverLimit):
         )
 
 
-def _quoted(text: str) -> str:
-    return f'"{text}"'
+def check_range_type(expr: Expr) -> None:
+    """Refuse what cannot be asked over a range.
+
+    raises  BadQuery in Prometheus' words
+    """
+    if expr.type not in (Type.SCALAR, Type.VECTOR):
+        got = expr.type.documented
+        raise BadQuery(f'invalid expression type "{got}" for range query, must be Scalar or instant Vector')
 
 
 def _result(query: Query, value: Value, steps: Steps, *, instant: bool) -> Result:

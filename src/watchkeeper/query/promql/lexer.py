@@ -49,12 +49,12 @@ class Token(NamedTuple):
             return "end of input"
         if self.kind == "aggr":
             return f"<aggr:{self.text}>"
-        if self.kind == "op":
+        if self.kind == "op" and self.text != "=":
             return f"<op:{self.text}>"
         if self.kind == "keyword":
             return f"<{self.text}>"
         quoted = go_quote(self.text)
-        if self.kind == "punctuation":
+        if self.kind in ("punctuation", "op"):
             return quoted
         return f"{'metric identifier' if self.kind == 'metric' else self.kind} {quoted}"
 
@@ -79,7 +79,7 @@ def tokenize(text: str) -> list[Token]:
         elif kind == "sign":
             fault = _balance(word, open_brackets)
             if fault:
-                tokens.append(Token("error", fault, at))
+                tokens.append(Token("error", fault, at + (word == ")")))
                 return tokens
             tokens.append(Token("op" if word in _OPERATORS else "punctuation", word, at))
         elif kind != "space":

@@ -126,6 +126,9 @@ def ever(present: Mask) -> Mask:
     return np.asarray(present.any(axis=1))
 
 
+METADATA = ("__name__", "__type__", "__unit__")  # what says which metric a value is of, not which thing it is about
+
+
 def without_name(labels: LabelTable) -> LabelTable:
-    """Give the labels without the metric's name."""
-    return labels.drop(("__name__",)) if "__name__" in labels.names else labels
+    """Give the labels without the metric's name, type and unit."""
+    return labels.drop(METADATA) if any(name in labels.names for name in METADATA) else labels

@@ -3,10 +3,10 @@
 source  Prometheus 3.5, promql/parser/generated_parser.y and parse.go (grammar, error texts)
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import NoReturn
 
 from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.errors import BadInput, BadQuery
@@ -30,7 +30,9 @@ from watchkeeper.query.promql.ast import (
     VectorSelector,
     unwrapped,
 )
-from watchkeeper.query.promql.lexer import Token, go_quote, tokenize, unquote
+from watchkeeper.query.promql.cursor import Cursor
+from watchkeeper.query.promql.lexer import Token, go_quote, unquote
+from watchkeeper.query.promql.numerals import go_float
 from watchkeeper.query.promql.signatures import EXPERIMENTAL_AGGREGATORS, SIGNATURES
 
 _POWER = {
@@ -41,6 +43,15 @@ _POWER = {
 _PARAMETER_AGGREGATORS = frozenset({"topk", "bottomk", "quantile", "count_values", "limitk", "limit_ratio"})
 _MATCH_OPS = frozenset({"=", "!=", "=~", "!~"})
 _DEPTH_MAX = 100
+_REGEXP_FAULTS = (  # what RE2 says, and what Go says of the same fault
+    ("missing )", "missing closing )"),
+    ("missing ]", "missing closing ]"),
+    ("unexpected )", "unexpected )"),
+    ("no argument for repetition", "missing argument to repetition operator"),
+    ("bad repetition operator", "invalid nested repetition operator"),
+    ("invalid escape", "invalid escape sequence"),
+    ("invalid character class", "invalid character class range"),
+)
 
 
 @lru_cache(maxsize=2048)
@@ -63,82 +74,32 @@ def selectors(text: str) -> list[Matcher]:
     return list(selector.matchers)
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, text: str, *, experimental: bool) -> None:
-        self._text = text
-        self._tokens = tokenize(text)
-        self._at = 0
+        super().__init__(text)
         self._depth = 0
         self._experimental = experimental
 
-    # --- tokens ---------------------------------------------------------------------------------------------
-
-    @property
-    def _now(self) -> Token:
-        return self._tokens[self._at]
-
-    def _next(self) -> Token:
-        token = self._tokens[self._at]
-        if token.kind == "error":
-            self._fail(token.text, token.start)
-        if token.kind != "end":
-            self._at += 1
-        return token
-
-    def _sees(self, *texts: str) -> bool:
-        token = self._now
-        return token.kind in ("op", "punctuation", "keyword") and token.text.lower() in texts
-
-    def _takes(self, text: str) -> bool:
-        if self._sees(text):
-            self._at += 1
-            return True
-        return False
-
-    def _want(self, text: str, where: str, expected: str = "") -> Token:
-        if not self._sees(text):
-            self._unexpected(where, expected or go_quote(text))
-        return self._next()
-
-    def _unexpected(self, where: str = "", expected: str = "") -> NoReturn:
-        token = self._now
-        if token.kind == "error":
-            self._fail(token.text, token.start)
-        message = f"unexpected {token.described()}"
-        message += f" in {where}" if where else ""
-        self._fail(message + (f", expected {expected}" if expected else ""), token.start)
-
-    def _fail(self, message: str, start: int) -> NoReturn:
-        before = self._text[:start]
-        line = before.count("\n") + 1
-        raise BadQuery(f"parse error: {message}", (line, start - before.rfind("\n")))
-
     def _check(self, fault: check.Fault | None) -> None:
         if fault is not None:
-            self._fail(fault.message, fault.start)
-
-    @property
-    def _last_end(self) -> int:
-        return self._tokens[self._at - 1].end
+            self.fail(fault.message, fault.start)
 
     # --- entry points ---------------------------------------------------------------------------------------
 
     def whole(self) -> Expr:
-        if self._now.kind == "end":
-            self._fail("no expression found in input", 0)
+        if self.now.kind == "end":
+            self.fail("no expression found in input", 0)
         expr = self._expr(0)
-        if self._now.kind != "end":
-            self._unexpected()
+        if self.now.kind != "end":
+            self.unexpected()
         return expr
 
     def selector_alone(self) -> VectorSelector:
         expr = (
-            self._primary()
-            if self._now.kind in ("identifier", "metric", "aggr", "keyword") or self._sees("{")
-            else None
+            self._primary() if self.now.kind in ("identifier", "metric", "aggr", "keyword") or self.sees("{") else None
         )
-        if self._now.kind != "end" or not isinstance(expr, VectorSelector):
-            self._unexpected()
+        if self.now.kind != "end" or not isinstance(expr, VectorSelector):
+            self.unexpected()
         return expr
 
     # --- expressions ----------------------------------------------------------------------------------------
@@ -146,10 +107,10 @@ class _Parser:
     def _expr(self, power: int) -> Expr:
         self._depth += 1
         if self._depth > _DEPTH_MAX:
-            self._fail(f"expression nested deeper than {_DEPTH_MAX}", self._now.start)
+            self.fail(f"expression nested deeper than {_DEPTH_MAX}", self.now.start)
         left = self._prefix()
-        while self._now.kind == "op":
-            op = self._now.text.lower()
+        while self.now.kind == "op":
+            op = self.now.text.lower()
             binding = _POWER.get(op, 0)
             if binding <= power:
                 break
@@ -158,7 +119,7 @@ class _Parser:
         return left
 
     def _binary(self, left: Expr, op: str, binding: int) -> Expr:
-        token = self._next()
+        token = self.next()
         return_bool, matching = self._modifiers(op)
         right = self._expr(binding - 1 if op == "^" else binding)  # ^ alone groups from the right
         both = left.type is Type.VECTOR and right.type is Type.VECTOR
@@ -170,30 +131,23 @@ class _Parser:
         return node
 
     def _modifiers(self, op: str) -> tuple[bool, Matching | None]:
-        return_bool = self._takes("bool")
-        if return_bool and op not in check.COMPARISONS:
-            self._fail("bool modifier can only be used on comparison operators", self._tokens[self._at - 1].start)
-        if not self._sees("on", "ignoring"):
+        return_bool = self.takes("bool")
+        if not self.sees("on", "ignoring"):
             return return_bool, None
-        on = self._next().text.lower() == "on"
+        on = self.next().text.lower() == "on"
         labels = self._grouping()
         card = "many-to-many" if op in check.SET_OPERATORS else "one-to-one"
         include: tuple[str, ...] = ()
-        if self._sees("group_left", "group_right"):
-            word = self._next()
-            if op in check.SET_OPERATORS:
-                self._fail(f'no grouping allowed for "{op}" operation', word.start)
+        if self.sees("group_left", "group_right"):
+            word = self.next()
             card = "many-to-one" if word.text.lower() == "group_left" else "one-to-many"
-            include = self._grouping() if self._sees("(") else ()
-        for label in include:
-            if on and label in labels:
-                self._fail(f"label {go_quote(label)} must not occur in ON and GROUP clause at once", self._now.start)
+            include = self._grouping() if self.sees("(") else ()
         return return_bool, Matching(card, labels, on, include)  # type: ignore[arg-type]
 
     def _prefix(self) -> Expr:
-        if not self._sees("+", "-"):
+        if not self.sees("+", "-"):
             return self._postfix(self._primary())
-        sign = self._next()
+        sign = self.next()
         inner = self._expr(_POWER["*"])  # a sign binds weaker than ^ alone
         if isinstance(inner, NumberLiteral):
             value = -inner.value if sign.text == "-" else inner.value
@@ -203,46 +157,46 @@ class _Parser:
 
     def _postfix(self, expr: Expr) -> Expr:
         while True:
-            if self._sees("["):
+            if self.sees("["):
                 expr = self._range(expr)
-            elif self._sees("offset"):
+            elif self.sees("offset"):
                 expr = self._offset(expr)
-            elif self._sees("@"):
+            elif self.sees("@"):
                 expr = self._at_modifier(expr)
             else:
                 return expr
 
     def _range(self, expr: Expr) -> Expr:
-        self._next()
+        bracket = self.next()
         where = "subquery or range selector" if isinstance(expr, VectorSelector) else "subquery selector"
         length = self._positive_duration(where)
-        if self._takes(":"):
-            step = 0 if self._sees("]") else self._positive_duration("subquery or range selector")
-            close = self._want("]", "subquery or range selector", '"]"' if step else 'duration or "]"')
+        if self.takes(":"):
+            step = 0 if self.sees("]") else self._positive_duration("subquery or range selector")
+            close = self.want("]", "subquery or range selector", '"]"' if step else 'duration or "]"')
             if expr.type is not Type.VECTOR:
                 got = expr.type.documented
-                self._fail(f"subquery is only allowed on instant vector, got {got} instead", expr.start)
+                self.fail(f"subquery is only allowed on instant vector, got {got} instead", expr.start)
             return Subquery(expr.start, close.end, expr, length, step)
-        close = self._want("]", where, '":" or "]"')
+        close = self.want("]", where, '":" or "]"')
         if not isinstance(expr, VectorSelector):
-            self._fail("ranges only allowed for vector selectors", expr.start)
+            self.fail("ranges only allowed for vector selectors", bracket.start)
         if expr.offset_ms:
-            self._fail("no offset modifiers allowed before range", expr.start)
+            self.fail("no offset modifiers allowed before range", bracket.start)
         if expr.at is not None:
-            self._fail("no @ modifiers allowed before range", expr.start)
+            self.fail("no @ modifiers allowed before range", bracket.start)
         return MatrixSelector(expr.start, close.end, expr, length)
 
     def _positive_duration(self, where: str) -> int:
-        start = self._now.start
-        if self._now.kind not in ("number", "duration"):
-            self._unexpected(where, "duration")
+        start = self.now.start
+        if self.now.kind not in ("number", "duration"):
+            self.unexpected(where, "number or duration")
         length = self._duration()
         if length <= 0:
-            self._fail("duration must be greater than 0", start)
+            self.fail("duration must be greater than 0", start)
         return length
 
     def _duration(self) -> int:
-        token = self._next()
+        token = self.next()
         if token.kind == "duration":
             return self._duration_ms(token)
         return round(self._number_value(token) * 1000)
@@ -252,83 +206,84 @@ class _Parser:
             return parse_duration(token.text)
         except BadInput as error:
             text = str(error)
-            self._fail(
+            self.fail(
                 f"not a valid duration string: {go_quote(token.text)}" if "not a valid" in text else text, token.start
             )
 
     def _offset(self, expr: Expr) -> Expr:
-        self._next()
+        self.next()
         negative = False
-        if self._sees("+", "-"):
-            negative = self._next().text == "-"
-        if self._now.kind not in ("number", "duration"):
-            self._unexpected("offset", "duration")
+        if self.sees("+", "-"):
+            negative = self.next().text == "-"
+        if self.now.kind not in ("number", "duration"):
+            self.unexpected("offset", "number or duration")
         amount = self._duration()
-        moved = _with_modifier(expr, end=self._last_end, offset_ms=-amount if negative else amount)
+        moved = _with_modifier(expr, end=self.last_end, offset_ms=-amount if negative else amount)
         if moved is None:
-            self._fail(
+            self.fail(
                 "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
                 expr.start,
             )
         if _offset_of(expr):
-            self._fail("offset may not be set multiple times", expr.start)
+            self.fail("offset may not be set multiple times", expr.start)
         return moved
 
     def _at_modifier(self, expr: Expr) -> Expr:
-        self._next()
+        self.next()
         at: At
-        if self._sees("start", "end"):
-            at = "start" if self._next().text.lower() == "start" else "end"
-            self._want("(", "@")
-            self._want(")", "@")
+        if self.sees("start", "end"):
+            at = "start" if self.next().text.lower() == "start" else "end"
+            self.want("(", "@")
+            self.want(")", "@")
         else:
-            negative = self._sees("+", "-") and self._next().text == "-"
-            if self._now.kind not in ("number", "duration"):
-                self._unexpected("@", "timestamp")
-            at = self._timestamp(negative)
-        moved = _with_modifier(expr, end=self._last_end, at=at)
+            negative = self.sees("+", "-") and self.next().text == "-"
+            if self.now.kind not in ("number", "duration"):
+                self.unexpected("@", "timestamp")
+            at = self._timestamp(expr, negative)
+        moved = _with_modifier(expr, end=self.last_end, at=at)
         if moved is None:
-            self._fail(
+            self.fail(
                 "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery",
                 expr.start,
             )
         if _at_of(expr) is not None:
-            self._fail("@ <timestamp> may not be set multiple times", expr.start)
+            self.fail("@ <timestamp> may not be set multiple times", expr.start)
         return moved
 
-    def _timestamp(self, negative: bool) -> int:
-        token = self._next()
+    def _timestamp(self, expr: Expr, negative: bool) -> int:
+        token = self.next()
         seconds = self._duration_ms(token) / 1000 if token.kind == "duration" else self._number_value(token)
         seconds = -seconds if negative else seconds
         if not abs(seconds) < (1 << 63) / 1000:  # refuses NaN, too
-            self._fail(f"timestamp out of bounds for @ modifier: {seconds:f}", token.start)
+            shown = f"{seconds:f}" if math.isfinite(seconds) else go_float(seconds)
+            self.fail(f"timestamp out of bounds for @ modifier: {shown}", expr.start)
         return round(seconds * 1000)
 
     # --- primaries ------------------------------------------------------------------------------------------
 
     def _primary(self) -> Expr:
-        token = self._now
+        token = self.now
         if token.kind == "number":
-            self._next()
+            self.next()
             return NumberLiteral(token.start, token.end, self._number_value(token))
         if token.kind == "duration":
-            self._next()
+            self.next()
             return NumberLiteral(token.start, token.end, self._duration_ms(token) / 1000, is_duration=True)
         if token.kind == "string":
-            self._next()
+            self.next()
             return StringLiteral(token.start, token.end, self._string(token))
-        if self._takes("("):
+        if self.takes("("):
             inner = self._expr(0)
-            close = self._want(")", "")
+            close = self.want(")", "")
             return Paren(token.start, close.end, inner)
-        if self._sees("{"):
+        if self.sees("{"):
             return self._selector("", token.start)
         if token.kind not in ("identifier", "metric", "aggr", "keyword", "op"):
-            self._unexpected()
+            self.unexpected()
         return self._named(token)
 
     def _named(self, token: Token) -> Expr:
-        following = self._tokens[self._at + 1]
+        following = self.tokens[self.at + 1]
         if token.kind == "aggr" and (
             (following.kind == "punctuation" and following.text == "(")
             or (following.kind == "keyword" and following.text.lower() in ("by", "without"))
@@ -337,10 +292,10 @@ class _Parser:
         if token.kind == "identifier" and following.kind == "punctuation" and following.text == "(":
             return self._call()
         if token.kind == "op" and not token.text[0].isalpha():
-            self._unexpected()
+            self.unexpected()
         if token.kind == "keyword" and token.text.lower() in ("bool", "on", "ignoring", "group_left", "group_right"):
-            self._unexpected()
-        self._next()
+            self.unexpected()
+        self.next()
         return self._selector(token.text, token.start)
 
     def _number_value(self, token: Token) -> float:
@@ -348,7 +303,7 @@ class _Parser:
         try:
             return _go_number(text)
         except ValueError:
-            self._fail(
+            self.fail(
                 f"error parsing number: strconv.ParseFloat: parsing {go_quote(token.text)}: invalid syntax", token.start
             )
 
@@ -356,125 +311,125 @@ class _Parser:
         try:
             return unquote(token.text)
         except ValueError as error:
-            self._fail(f"unknown escape sequence {go_quote(chr(92) + str(error))}", token.start)
+            self.fail(f"unknown escape sequence {go_quote(chr(92) + str(error))}", token.start)
 
     def _call(self) -> Call:
-        name = self._next()
+        name = self.next()
         signature = SIGNATURES.get(name.text)
         if signature is None:
-            self._fail(f"unknown function with name {go_quote(name.text)}", name.start)
+            self.fail(f"unknown function with name {go_quote(name.text)}", name.start)
         if signature.experimental and not self._experimental:
-            self._fail(f'function "{name.text}" is not enabled', name.start)
+            self.fail(f'function "{name.text}" is not enabled', name.start)
         args = self._arguments()
-        node = Call(name.start, self._last_end, name.text, tuple(args), signature.returns)
+        node = Call(name.start, self.last_end, name.text, tuple(args), signature.returns)
         self._check(check.call(node, signature))
         return node
 
     def _arguments(self) -> list[Expr]:
-        self._want("(", "")
+        self.want("(", "")
         args: list[Expr] = []
-        while not self._takes(")"):
+        while not self.takes(")"):
             if args:
-                self._want(",", "")
-                if self._sees(")"):
-                    self._fail("trailing commas not allowed in function call args", self._now.start)
+                self.want(",", "")
+                if self.sees(")"):
+                    self.fail("trailing commas not allowed in function call args", self.now.start - 1)
             args.append(self._expr(0))
         return args
 
     def _aggregate(self) -> Aggregate:
-        word = self._next()
+        word = self.next()
         op = word.text.lower()
         if op in EXPERIMENTAL_AGGREGATORS and not self._experimental:
-            self._fail(
+            self.fail(
                 f"{op}() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
                 word.start,
             )
         modifier = self._aggregate_modifier()
         args = self._arguments()
-        end = self._last_end
+        end = self.last_end
         if modifier is None:
             modifier = self._aggregate_modifier()
-            end = self._last_end if modifier is not None else end
+            end = self.last_end if modifier is not None else end
         without, grouping = modifier or (False, ())
         wanted = 2 if op in _PARAMETER_AGGREGATORS else 1
         if not args:
-            self._fail("no arguments for aggregate expression provided", word.start)
+            self.fail("no arguments for aggregate expression provided", word.start)
         if len(args) != wanted:
             message = f"wrong number of arguments for aggregate expression provided, expected {wanted}, got {len(args)}"
-            self._fail(message, word.start)
+            self.fail(message, word.start)
         node = Aggregate(word.start, end, op, args[-1], args[0] if wanted == 2 else None, grouping, without)
         self._check(check.aggregate(node))
         return node
 
     def _aggregate_modifier(self) -> tuple[bool, tuple[str, ...]] | None:
-        if not self._sees("by", "without"):
+        if not self.sees("by", "without"):
             return None
-        without = self._next().text.lower() == "without"
+        without = self.next().text.lower() == "without"
         return without, self._grouping()
 
     def _grouping(self) -> tuple[str, ...]:
-        self._want("(", "grouping opts", '"("')
+        self.want("(", "grouping opts", '"("')
         labels: list[str] = []
-        while not self._takes(")"):
+        while not self.takes(")"):
             if labels:
-                self._want(",", "grouping opts", '"," or ")"')
-                if self._takes(")"):
+                self.want(",", "grouping opts", '"," or ")"')
+                if self.takes(")"):
                     break
-            token = self._now
+            token = self.now
             if token.kind == "string":
-                labels.append(self._string(self._next()))
+                labels.append(self._string(self.next()))
             elif token.kind in ("identifier", "aggr", "keyword", "op", "number") and (
                 token.text[0].isalpha() or token.text[0] == "_"
             ):
-                labels.append(self._next().text)
+                labels.append(self.next().text)
             else:
-                self._unexpected("grouping opts", "label")
+                self.unexpected("grouping opts", "label")
         return tuple(labels)
 
     # --- selectors ------------------------------------------------------------------------------------------
 
     def _selector(self, name: str, start: int) -> VectorSelector:
         matchers: list[Matcher] = []
-        if self._takes("{"):
-            while not self._takes("}"):
+        if self.takes("{"):
+            while not self.takes("}"):
                 matchers.append(self._matcher())
-                if not self._sees(",", "}"):
-                    self._unexpected("label matching", '"," or "}"')
-                self._takes(",")
+                if not self.sees(",", "}"):
+                    self.unexpected("label matching", '"," or "}"')
+                self.takes(",")
         names = [found.value for found in matchers if found.name == METRIC_NAME and found.op == "="]
         if name:
             if any(found.name == METRIC_NAME for found in matchers):
                 other = next(found.value for found in matchers if found.name == METRIC_NAME)
-                self._fail(f"metric name must not be set twice: {go_quote(name)} or {go_quote(other)}", start)
+                self.fail(f"metric name must not be set twice: {go_quote(name)} or {go_quote(other)}", start)
             matchers.append(Matcher(METRIC_NAME, "=", name))
         elif all(matcher.matches_empty for matcher in matchers):
-            self._fail("vector selector must contain at least one non-empty matcher", start)
-        return VectorSelector(start, self._last_end, name or (names[0] if len(names) == 1 else ""), tuple(matchers))
+            self.fail("vector selector must contain at least one non-empty matcher", start)
+        return VectorSelector(start, self.last_end, name or (names[0] if len(names) == 1 else ""), tuple(matchers))
 
     def _matcher(self) -> Matcher:
-        token = self._next()
+        token = self.next()
         if token.kind == "string":
             label = self._string(token)
-            if self._sees(",", "}"):
+            if self.sees(",", "}"):
                 return Matcher(METRIC_NAME, "=", label)
         elif token.kind == "identifier" and ":" not in token.text:
             label = token.text
         else:
-            self._at -= token.kind != "end"
-            self._unexpected("label matching", 'identifier or "}"')
-        if self._now.kind != "op" or self._now.text not in _MATCH_OPS:
-            self._unexpected("label matching", "label matching operator")
-        op: MatchOp = self._next().text  # type: ignore[assignment]
-        if self._now.kind != "string":
-            self._unexpected("label matching", "string")
-        value = self._next()
+            self.at -= token.kind != "end"
+            self.unexpected("label matching", 'identifier or "}"')
+        if self.now.kind != "op" or self.now.text not in _MATCH_OPS:
+            self.unexpected("label matching", "label matching operator")
+        op: MatchOp = self.next().text  # type: ignore[assignment]
+        if self.now.kind != "string":
+            self.unexpected("label matching", "string")
+        value = self.next()
         try:
             return Matcher(label, op, self._string(value))
         except BadQuery:
             raise
         except BadInput as error:
-            reason = str(error).rsplit(": ", 1)[-1]
-            self._fail(f"error parsing regexp: {reason}", token.start)
+            reason = next((go for re2, go in _REGEXP_FAULTS if re2 in str(error)), "invalid regular expression")
+            self.fail(f"error parsing regexp: {reason}: `{self._string(value)}`", token.start)
 
 
 def _go_number(text: str) -> float:

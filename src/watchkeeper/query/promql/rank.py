@@ -44,11 +44,12 @@ def _whole(numbers: Floats) -> Ints:
 
     raises  BadQuery in Prometheus' words
     """
-    if np.isnan(numbers).any():
-        raise BadQuery("Parameter value is NaN")
-    for wrong in numbers[~((numbers > -_INT64_MAX) & (numbers < _INT64_MAX))].tolist()[:1]:
+    known = ~np.isnan(numbers)
+    if not known.any():
+        raise BadQuery("Scalar value NaN overflows int64")
+    for wrong in numbers[known & ~((numbers > -_INT64_MAX) & (numbers < _INT64_MAX))].tolist()[:1]:
         raise BadQuery(f"Scalar value {go_general(wrong)} overflows int64")
-    return np.trunc(numbers).astype(np.int64)
+    return np.where(known, np.trunc(numbers), 0.0).astype(np.int64)  # no series at steps where k is NaN
 
 
 def _members(node: Aggregate, labels: LabelTable) -> list[Ints]:

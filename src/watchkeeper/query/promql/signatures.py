@@ -63,8 +63,13 @@ double_exponential_smoothing mss 0 v experimental
 exp v 0 v
 first_over_time m 0 v experimental
 floor v 0 v
+histogram_avg v 0 v
+histogram_count v 0 v
 histogram_fraction ssv 0 v
 histogram_quantile sv 0 v
+histogram_stddev v 0 v
+histogram_stdvar v 0 v
+histogram_sum v 0 v
 hour v 1 v
 idelta m 0 v
 increase m 0 v

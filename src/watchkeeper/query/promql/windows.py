@@ -253,3 +253,14 @@ def _place(out: Parts, which: Ints, parts: Parts) -> None:
             target[...] = part
         else:
             target[:, which] = part
+
+
+def count_pairs(windows: Windows, happened: Mask) -> Floats:
+    """Count what happened between neighbouring samples that both lie in the window.
+
+    happened  bool[r, c-1]: between sample i and i+1
+    returns   float64[r, w]
+    """
+    before = np.zeros(windows.values.shape, np.int64)
+    np.cumsum(happened, axis=1, out=before[:, 1:])
+    return (before.take(windows.last, axis=1) - before.take(windows.first, axis=1)).astype(np.float64)

@@ -13,7 +13,7 @@ from watchkeeper.model.labels import METRIC_NAME, Ints
 from watchkeeper.query.promql.ast import Expr
 from watchkeeper.query.promql.functions.applied import Applied
 from watchkeeper.query.promql.lexer import go_quote
-from watchkeeper.query.promql.matrix import Mask, Value, Vector, group, unique_series
+from watchkeeper.query.promql.matrix import Mask, Value, Vector, group, unique_series, without_name
 from watchkeeper.query.promql.numerals import go_general, go_parse
 
 _TOLERANCE = 1e-12  # relative difference of two buckets that counts as rounding
@@ -38,11 +38,11 @@ class Buckets:
 
 def _histogram_quantile(call: Applied) -> Value:
     quantile, vector = call.scalar(0), call.vector(1)
-    if not len(vector.labels):
-        return vector
     wrong = quantile[~((quantile >= 0) & (quantile <= 1))]  # NaN is wrong, too
     for value in np.unique(wrong).tolist():
         call.query.notes.warn(f"quantile value should be between 0 and 1, got {go_general(value)}", call.node.args[0])
+    if not len(vector.labels):
+        return vector
 
     def compute(buckets: Buckets) -> Floats:
         counts, forced = monotonic(buckets.counts)
@@ -69,7 +69,7 @@ def _histogram_fraction(call: Applied) -> Value:
 
 def _groups(vector: Vector) -> tuple[Ints, Ints, list[str]]:
     """Number the histograms; with the metric name of each."""
-    ids, first = group(vector.labels.drop(("le", METRIC_NAME)))
+    ids, first = group(vector.labels.drop(("le",)))
     return ids, first, vector.labels.take(first).values(METRIC_NAME)
 
 
@@ -91,7 +91,7 @@ def _each_layout(
         found = compute(buckets)
         values[buckets.rows] = np.where(buckets.there, found, values[buckets.rows])
         present[buckets.rows] |= buckets.there
-    labels = vector.labels.take(first).drop(("le", METRIC_NAME))
+    labels = without_name(vector.labels.take(first)).drop(("le",))
     return unique_series(Vector(labels, values, present))
 
 
@@ -227,7 +227,13 @@ def _rank(value: Floats, bounds: Floats, counts: Floats) -> Floats:
     return np.where(np.isneginf(value), 0.0, np.where(np.isposinf(value), counts[:, -1], out))
 
 
+def _of_native(call: Applied) -> Value:
+    """Give what only native histograms have: nothing for floats."""
+    return call.vector().take(np.zeros(0, np.int64))
+
+
 VECTOR: dict[str, Callable[[Applied], Value]] = {
     "histogram_quantile": _histogram_quantile,
     "histogram_fraction": _histogram_fraction,
+    **dict.fromkeys((f"histogram_{part}" for part in ("avg", "count", "stddev", "stdvar", "sum")), _of_native),
 }

@@ -13,6 +13,7 @@ from watchkeeper.model.pattern import Match, Pattern, compile_pattern
 from watchkeeper.query.promql.functions.applied import Applied
 from watchkeeper.query.promql.matrix import Value, Vector, unique_series
 
+_NO_TEXT = "\ufffd"  # what bytes that are no UTF-8 became
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))", re.ASCII)
 
 
@@ -22,7 +23,7 @@ def _label_replace(call: Applied) -> Value:
         pattern = compile_pattern(f"^(?s:{call.text(4)})$")
     except BadInput:
         raise BadQuery(f"invalid regular expression in label_replace(): {call.text(4)}") from None
-    if not target:
+    if not target or _NO_TEXT in target:
         raise BadQuery(f"invalid destination label name in label_replace(): {target}")
     codes = vector.labels.column(source)
     distinct, inverse = np.unique(codes, return_inverse=True)

@@ -8,7 +8,7 @@ import numpy as np
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import Ints
 from watchkeeper.query.promql.matrix import Mask
-from watchkeeper.query.promql.windows import Windows
+from watchkeeper.query.promql.windows import Windows, count_pairs
 
 Found = tuple[Floats, Mask]
 
@@ -48,19 +48,12 @@ def changes(windows: Windows) -> Found:
     left, right = windows.values[:, :-1], windows.values[:, 1:]
     changed = left != right
     changed &= ~(np.isnan(left) & np.isnan(right))
-    return _count_pairs(windows, changed), windows.filled()
+    return count_pairs(windows, changed), windows.filled()
 
 
 def resets(windows: Windows) -> Found:
     """Count how often the value went down."""
-    return _count_pairs(windows, windows.values[:, 1:] < windows.values[:, :-1]), windows.filled()
-
-
-def _count_pairs(windows: Windows, happened: Mask) -> Floats:
-    """Count what happened between neighbouring samples that both lie in the window."""
-    before = np.zeros(windows.values.shape, np.int64)
-    np.cumsum(happened, axis=1, out=before[:, 1:])
-    return (before.take(windows.last, axis=1) - before.take(windows.first, axis=1)).astype(np.float64)
+    return count_pairs(windows, windows.values[:, 1:] < windows.values[:, :-1]), windows.filled()
 
 
 def _extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Found:

@@ -9,9 +9,8 @@ import numpy as np
 
 from watchkeeper.model.errors import BadQuery
 from watchkeeper.model.frame import Floats
-from watchkeeper.query.promql.functions.rate import changes
 from watchkeeper.query.promql.matrix import Mask
-from watchkeeper.query.promql.windows import Parts, Windows, fold
+from watchkeeper.query.promql.windows import Parts, Windows, count_pairs, fold
 
 Found = tuple[Floats, Mask]
 
@@ -38,10 +37,11 @@ def _line(windows: Windows) -> Parts:
     parts = (ones, seconds, values, np.zeros_like(values), nil)
     _, mean_time, mean, together, spread = fold(windows, parts, _merge)
     slope = together / spread
-    moved, _ = changes(windows)
+    moved = count_pairs(windows, values[:, :-1] != values[:, 1:])
     first = windows.values.take(windows.first, axis=1)
     still = (moved == 0) & ~np.isnan(first)  # a constant's slope is exactly 0, whatever rounding says
     constant = np.where(np.isinf(first), np.nan, first)
+    slope = np.where(np.isfinite(mean), slope, np.nan)
     return np.where(still, np.where(np.isinf(first), np.nan, 0.0), slope), mean_time, np.where(still, constant, mean)
 
 

@@ -1,0 +1,391 @@
+"""Scripts in Prometheus' promqltest language: load samples, evaluate, compare.
+
+source  Prometheus, promql/promqltest/README.md
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from watchkeeper.model.duration import parse_duration
+from watchkeeper.model.errors import BadInput, WatchkeeperError
+from watchkeeper.model.frame import STALE
+from watchkeeper.model.labels import METRIC_NAME
+from watchkeeper.model.pattern import compile_pattern
+from watchkeeper.query.promql.ast import Type, VectorSelector
+from watchkeeper.query.promql.engine import Engine
+from watchkeeper.query.promql.lexer import unquote
+from watchkeeper.query.promql.memory import MemoryReader
+from watchkeeper.query.promql.numerals import go_parse
+from watchkeeper.query.promql.parser import parse, walk
+from watchkeeper.query.promql.result import Result
+from watchkeeper.query.settings import QuerySettings
+
+_EPSILON = 1e-6  # of the relative difference, as upstream
+_LOAD = re.compile(r"load(_with_nhcb)?\s+(\S+)\s*", re.ASCII)
+_INSTANT = re.compile(r"eval(_\w+)?\s+instant\s+(?:at\s+(\S+)\s+)?(.+)", re.DOTALL)
+_RANGE = re.compile(r"eval(_\w+)?\s+range\s+from\s+(\S+)\s+to\s+(\S+)\s+step\s+(\S+)\s+(.+)", re.DOTALL)
+_NUMBER = r"(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|inf|nan|0x[0-9a-f]+)"
+_ITEM = re.compile(rf"([-+]?{_NUMBER}|_|stale)([-+]{_NUMBER})?(?:x(\d+))?", re.IGNORECASE)
+_METRIC = re.compile(
+    r"""([a-zA-Z_:][\w:]*)?\s*(\{(?!\{)(?:[^"'}]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')*\})?""", re.ASCII
+)
+_PAIR = re.compile(r"""(?:([a-zA-Z_]\w*|"(?:\\.|[^"\\])*")\s*=\s*)?("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""", re.ASCII)
+_STEPS_MAX = 100_000
+
+Key = tuple[tuple[str, str], ...]
+
+
+class Unsupported(Exception):
+    """The script asks for something that is not there, such as native histograms."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of one eval command."""
+
+    file: str
+    line: int
+    expr: str
+    outcome: str
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class _Expect:
+    """What an eval command expects."""
+
+    results: list[tuple[Key, list[float | None]]] = field(default_factory=list)
+    scalar: float | None = None
+    text: str | None = None
+    matrix: list[tuple[Key, list[tuple[int, float]]]] | None = None
+    notes: list[tuple[str, str, str]] = field(default_factory=list)
+    fails: bool = False
+    ordered: bool = False
+    nothing_about_notes: bool = True
+
+
+class Script:
+    """Runs one script; `verdicts` has one entry an eval command."""
+
+    def __init__(self, name: str, text: str, settings: QuerySettings | None = None) -> None:
+        self.name, self._settings = name, settings or QuerySettings(experimental_functions=True)
+        self._lines = text.split("\n")
+        self._reader = MemoryReader()
+        self._native = MemoryReader()
+        self.verdicts: list[Verdict] = []
+
+    def run(self) -> list[Verdict]:
+        """Run all commands.
+
+        raises  BadInput when a command cannot be understood
+        """
+        for number, command, block in self._commands():
+            word = command.split(None, 1)[0]
+            if word == "clear":
+                self._reader, self._native = MemoryReader(), MemoryReader()
+            elif word in ("load", "load_with_nhcb"):
+                self._load(command, block)
+            elif word.startswith("eval"):
+                self.verdicts.append(self._eval(number, command, block))
+            elif word not in ("ignore", "resume"):
+                raise BadInput(f"{self.name}:{number}: got command {word!r}, want load, clear or eval")
+        return self.verdicts
+
+    def _commands(self) -> Iterator[tuple[int, str, list[str]]]:
+        """Give each command with its line and the indented lines below it."""
+        at = 0
+        while at < len(self._lines):
+            line = self._lines[at].strip()
+            at += 1
+            if not line or line.startswith("#"):
+                continue
+            number, block = at, []
+            while at < len(self._lines) and self._lines[at].strip() and not _at_margin(self._lines[at]):
+                if not self._lines[at].strip().startswith("#"):
+                    block.append(self._lines[at].strip())
+                at += 1
+            yield number, line, block
+
+    # --- load -------------------------------------------------------------------------------------------------
+
+    def _load(self, command: str, block: list[str]) -> None:
+        found = _LOAD.match(command)
+        if found is None:
+            raise BadInput(f"{self.name}: cannot read {command!r}: want load <step>")
+        step_ms = parse_duration(found.group(2))
+        for line in block:
+            key, rest = read_metric(line)
+            if "{{" in rest or "}}" in rest or "@st" in rest:
+                self._native.add(dict(key), [(0, 1.0)])
+                continue
+            name = dict(key).get(METRIC_NAME, "")
+            if found.group(1) and name.endswith("_bucket"):
+                self._native.add({**dict(key), METRIC_NAME: name.removesuffix("_bucket"), "le": ""}, [(0, 1.0)])
+            values = read_sequence(rest)
+            samples = [(at * step_ms, value) for at, value in enumerate(values) if value is not None]
+            self._reader.add(dict(key), samples)
+
+    # --- eval -------------------------------------------------------------------------------------------------
+
+    def _eval(self, number: int, command: str, block: list[str]) -> Verdict:
+        spans = _RANGE.fullmatch(command)
+        instant = None if spans else _INSTANT.fullmatch(command)
+        if spans is None and instant is None:
+            raise BadInput(f"{self.name}:{number}: cannot read {command!r}")
+        found = spans or instant
+        assert found is not None
+        expr = found.groups()[-1]
+        verdict = Verdict(self.name, number, expr, "pass")
+        try:
+            self._refuse_native(expr, block)
+            expect = self._read_expectations(block, found.group(1) or "")
+            fault = self._compare(spans, instant, expr, expect)
+            if fault:
+                verdict.outcome, verdict.detail = "fail", fault
+        except Unsupported as reason:
+            verdict.outcome, verdict.detail = "unsupported", str(reason)
+        return verdict
+
+    def _refuse_native(self, expr: str, block: list[str]) -> None:
+        if any("{{" in line for line in block):
+            raise Unsupported("native histograms")
+        try:
+            selectors: list[VectorSelector] = []
+            walk(parse(expr), lambda node: selectors.append(node) if isinstance(node, VectorSelector) else None)
+        except BadInput:
+            return
+        if any(self._native.select(node.matchers, 0, 0) for node in selectors):
+            raise Unsupported("native histograms")
+
+    def _compare(self, spans: re.Match[str] | None, instant: re.Match[str] | None, expr: str, expect: _Expect) -> str:
+        engine = Engine(self._reader, self._settings)
+        try:
+            if spans is not None:
+                start_ms, end_ms, step_ms = (_time_ms(spans.group(number)) for number in (2, 3, 4))
+                result = engine.range(expr, start_ms, end_ms, step_ms)
+            else:
+                assert instant is not None
+                result = engine.instant(expr, _time_ms(instant.group(2) or "0s"))
+        except WatchkeeperError as error:
+            return _compare_failure(expect, str(error))
+        if expect.fails:
+            return "expected it to fail"
+        return _compare_notes(expect, result) or _compare_result(expect, result, in_steps=spans is not None)
+
+    def _read_expectations(self, block: list[str], mode: str) -> _Expect:
+        expect = _Expect(fails=mode == "_fail", ordered=mode == "_ordered")
+        if mode in ("_warn", "_info"):
+            expect.notes.append((mode[1:], "", ""))
+        lines = list(block)
+        step_ms = 0
+        while lines:
+            line = lines.pop(0)
+            if line.startswith("expected_fail_"):
+                kind, text = line.removeprefix("expected_fail_").split(None, 1)
+                expect.notes.append(("fail", "regex" if kind == "regexp" else "msg", text))
+            elif line.startswith("expect range vector"):
+                found = re.fullmatch(r"expect range vector from (\S+) to (\S+) step (\S+)", line)
+                assert found is not None, line
+                start_ms, step_ms = _time_ms(found.group(1)), _time_ms(found.group(3))
+                expect.matrix = [(key, _on_grid(values, start_ms, step_ms)) for key, values in map(_read_result, lines)]
+                break
+            elif line.startswith("expect string"):
+                expect.text = unquote(line.removeprefix("expect string").strip())
+            elif line.startswith("expect "):
+                self._read_expect(expect, line.removeprefix("expect ").strip())
+            elif _METRIC.match(line) and (line[0] == "{" or line[0].isalpha() or line[0] in "_:") and " " in line:
+                expect.results.append(_read_result(line))
+            else:
+                expect.scalar = _number(line)
+        return expect
+
+    def _read_expect(self, expect: _Expect, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        kind, _, text = rest.strip().partition(":")
+        if word == "fail":
+            expect.fails = True
+        if word == "ordered":
+            expect.ordered = True
+        else:
+            expect.notes.append((word, kind, text.strip()))
+
+
+def _at_margin(line: str) -> bool:
+    return not line[0].isspace()
+
+
+def _time_ms(text: str) -> int:
+    negative, text = text.startswith("-"), text.lstrip("-")
+    value = round(float(text) * 1000) if re.fullmatch(r"[\d.]+", text) else parse_duration(text)
+    return -value if negative else value
+
+
+def read_metric(line: str) -> tuple[Key, str]:
+    """Read a metric at the start of a line.
+
+    returns  its labels, sorted, and the rest of the line
+    raises   BadInput
+    """
+    found = _METRIC.match(line)
+    if found is None or not found.group():
+        raise BadInput(f"cannot read series {line!r}: want a metric first")
+    labels = {METRIC_NAME: found.group(1)} if found.group(1) else {}
+    for pair in _PAIR.finditer((found.group(2) or "{}")[1:-1]):
+        name = METRIC_NAME if pair.group(1) is None else pair.group(1)
+        labels[unquote(name) if name[0] == '"' else name] = unquote(pair.group(2))
+    return tuple(sorted((name, value) for name, value in labels.items() if value)), line[found.end() :].strip()
+
+
+def read_sequence(text: str) -> list[float | None]:
+    """Expand samples such as `1 2 _ 3+4x5 stale`; None is no sample.
+
+    raises  BadInput
+    """
+    values: list[float | None] = []
+    for item in text.split():
+        values += _expanded(item)
+        if len(values) > _STEPS_MAX:
+            raise BadInput(f"cannot expand samples: got more than {_STEPS_MAX}")
+    return values
+
+
+def _expanded(item: str) -> list[float | None]:
+    found = _ITEM.fullmatch(item)
+    if found is None:
+        number = go_parse(item)
+        if number is None:
+            raise BadInput(f"cannot read sample {item!r}: want a number, _, stale, or a+bxn")
+        return [number]
+    first, change, times = found.groups()
+    count = int(times) if times else 0
+    if first == "_":
+        return [None] * (count if times else 1)
+    if first.lower() == "stale":
+        return [float(STALE)] * (count + 1)
+    start = _number(first)
+    if not times:
+        return [start]
+    step = _number(change) if change else 0.0
+    values: list[float | None] = [start]
+    for _ in range(count):
+        start += step
+        values.append(start)
+    return values
+
+
+def _number(text: str) -> float:
+    number = go_parse(text)
+    if number is None:
+        raise BadInput(f"cannot read number {text!r}")
+    return number
+
+
+def _read_result(line: str) -> tuple[Key, list[float | None]]:
+    key, rest = read_metric(line)
+    if rest.startswith("@"):
+        raise Unsupported("explicit timestamps in results")
+    return key, read_sequence(rest)
+
+
+def _on_grid(values: list[float | None], start_ms: int, step_ms: int) -> list[tuple[int, float]]:
+    return [(start_ms + at * step_ms, value) for at, value in enumerate(values) if value is not None]
+
+
+# --- comparing ------------------------------------------------------------------------------------------------
+
+
+def _compare_failure(expect: _Expect, text: str) -> str:
+    if not expect.fails:
+        return f"failed: {text}"
+    for word, kind, wanted in expect.notes:
+        if word == "fail" and kind == "msg" and wanted not in (text, _without_position(text)):
+            return f"failed with {text!r}, want {wanted!r}"
+        if word == "fail" and kind == "regex" and compile_pattern(wanted).search(text) is None:
+            return f"failed with {text!r}, want a match of {wanted!r}"
+    return ""
+
+
+def _without_position(text: str) -> str:
+    return re.sub(r"^\d+:\d+: ", "", text)
+
+
+def _compare_notes(expect: _Expect, result: Result) -> str:
+    for word, found in (("warn", result.warnings), ("info", result.infos)):
+        if any(kind == f"no_{word}" for kind, _, _ in expect.notes) and found:
+            return f"unexpected {word}: {found}"
+        for kind, how, wanted in expect.notes:
+            if kind == word and not any(_note_fits(how, wanted, note) for note in found):
+                return f"missing {word} {wanted!r}, got {found}"
+    return ""
+
+
+def _note_fits(how: str, wanted: str, note: str) -> bool:
+    if how == "regex":
+        return compile_pattern(wanted).search(note) is not None
+    return not wanted or wanted in (note, re.sub(r" \(\d+:\d+\)$", "", note))
+
+
+def _compare_result(expect: _Expect, result: Result, *, in_steps: bool) -> str:
+    if expect.text is not None:
+        return "" if result.text == expect.text else f"got {result.text!r}, want {expect.text!r}"
+    if expect.scalar is not None:
+        got = float(result.values[0, 0]) if result.kind is Type.SCALAR else math.nan
+        same = result.kind is Type.SCALAR and nearly_equal(got, expect.scalar)
+        return "" if same else f"got {result.kind} {got}, want scalar {expect.scalar}"
+    got_rows = _rows(result)
+    if expect.matrix is not None:
+        wanted = expect.matrix
+    elif in_steps:
+        wanted = [(key, [(at, v) for at, v in enumerate(values) if v is not None]) for key, values in expect.results]
+        got_rows = [(key, [(int(np.searchsorted(result.times, at)), v) for at, v in row]) for key, row in got_rows]
+    else:
+        wanted = [
+            (key, [(int(result.times[0]), value) for value in values if value is not None])
+            for key, values in expect.results
+        ]
+    if expect.ordered and [key for key, _ in got_rows] != [key for key, _ in wanted]:
+        return f"got order {[key for key, _ in got_rows]}, want {[key for key, _ in wanted]}"
+    return _compare_rows(dict(got_rows), dict(wanted))
+
+
+def _rows(result: Result) -> list[tuple[Key, list[tuple[int, float]]]]:
+    out = []
+    for row, labels in enumerate(result.labels.labels()):
+        there = np.nonzero(result.present[row])[0]
+        points = zip(result.times[there].tolist(), result.values[row, there].tolist(), strict=True)
+        out.append((tuple(sorted(labels.items())), list(points)))
+    return out
+
+
+def _compare_rows(got: dict[Key, list[tuple[int, float]]], wanted: dict[Key, list[tuple[int, float]]]) -> str:
+    for key, points in wanted.items():
+        if key not in got:
+            return f"missing {dict(key)}; got {[dict(one) for one in got][:5]}"
+        same_times = [at for at, _ in got[key]] == [at for at, _ in points]
+        same = same_times and all(nearly_equal(one, two) for (_, one), (_, two) in zip(got[key], points, strict=True))
+        if not same:
+            return f"{dict(key)}: got {got[key][:12]}, want {points[:12]}"
+    extra = [dict(key) for key in got if key not in wanted]
+    return f"unexpected {extra[:5]}" if extra else ""
+
+
+def nearly_equal(left: float, right: float) -> bool:
+    """Compare as upstream's tests do: NaN equals NaN, else within a millionth."""
+    if math.isnan(left) or math.isnan(right):
+        return math.isnan(left) and math.isnan(right)
+    if left == right:
+        return True
+    size, apart = abs(left) + abs(right), abs(left - right)
+    if 0 in (left, right) or size < 2.2250738585072014e-308:
+        return apart < _EPSILON * 2.2250738585072014e-308
+    return apart / min(size, 1.7976931348623157e308) < _EPSILON
+
+
+def run_files(paths: list[Path]) -> list[Verdict]:
+    """Run scripts from files, each on its own."""
+    return [verdict for path in paths for verdict in Script(path.name, path.read_text()).run()]

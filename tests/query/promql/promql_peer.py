@@ -1,0 +1,222 @@
+"""The same samples in a real Prometheus and in our store."""
+
+import asyncio
+import os
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import cramjam
+import numpy as np
+import orjson
+import pytest
+from starlette.datastructures import Headers
+
+from watchkeeper.api.prometheus import routes
+from watchkeeper.model.frame import ABSENT, NORMAL_NAN_BITS, STALE, Row
+from watchkeeper.net.routing import ANONYMOUS, Call
+from watchkeeper.query.promql.engine import Engine
+from watchkeeper.store.files import RealFiles
+from watchkeeper.store.metrics.db import MetricDb
+from watchkeeper.store.settings import MetricSettings
+
+PROMETHEUS = Path(os.environ.get("WATCHKEEPER_PEERS", Path.home() / ".cache/watchkeeper/peers")) / "usr/bin/prometheus"
+BASE_MS = 1_767_225_600_000  # 2026-01-01
+STEP_MS = 15_000
+ROWS = 480
+NAN = np.uint64(NORMAL_NAN_BITS).view(np.float64)
+
+Frame = tuple[str, np.ndarray, list[dict[str, str]], np.ndarray]
+
+
+class FixedClock:
+    """Stands still a little after the data."""
+
+    def now_ms(self) -> int:
+        return BASE_MS + ROWS * STEP_MS + 60_000
+
+    def monotonic_s(self) -> float:
+        return 1000.0
+
+
+def frames() -> list[Frame]:
+    """Make targets of several jobs: counters with resets, gauges, gaps, staleness, NaN and Inf, histograms."""
+    chance = np.random.default_rng(20260101)
+    out: list[Frame] = []
+    for job in ("api", "db"):
+        for number in range(3):
+            times = BASE_MS + np.arange(ROWS) * STEP_MS + chance.integers(0, 40, ROWS) + number * 1000
+            labels, rows = _target(chance, job, f"host{number}:80", number)
+            out.append((f"{job}/{number}", times, labels, np.array(rows)))
+    return out
+
+
+def _target(chance: np.random.Generator, job: str, instance: str, number: int) -> tuple[list[dict[str, str]], list]:
+    own = {"job": job, "instance": instance}
+    labels, rows = [], []
+
+    def add(name: str, values: np.ndarray, **more: str) -> None:
+        labels.append({"__name__": name, **own, **more})
+        rows.append(np.asarray(values, np.float64))
+
+    for code in ("200", "404", "500"):
+        count = np.cumsum(chance.integers(0, 50, ROWS)).astype(float)
+        if code == "500":
+            count[200:] -= count[200]  # a restart
+            count[330:] -= count[330]
+        add("http_requests_total", count, code=code, path="/a" if number else "/b")
+    add("temperature", np.cumsum(chance.normal(0, 1, ROWS)) + 20, room="kitchen")
+    add("temperature", np.round(chance.normal(0, 3, ROWS), 1), room="cellar")
+    add("up", (chance.random(ROWS) > 0.02).astype(float))
+    add("memory_bytes", chance.integers(1, 1 << 40, ROWS).astype(float))
+    odd = chance.normal(0, 1, ROWS)
+    odd[50:55], odd[90], odd[120], odd[300:320] = NAN, np.inf, -np.inf, 0.0
+    add("odd", odd)
+    gappy = np.cumsum(chance.random(ROWS))
+    gappy[chance.random(ROWS) < 0.3] = ABSENT
+    gappy[100:140] = ABSENT
+    gappy[100], gappy[250], gappy[251:290] = STALE, STALE, ABSENT
+    add("gappy_total", gappy)
+    late = np.full(ROWS, ABSENT)
+    late[260 + number * 30 :] = 7.5 + number
+    add("late", late, kind="x")
+    bounds = ("0.1", "0.5", "1", "2.5", "+Inf")
+    each = np.cumsum(chance.integers(0, 9, (ROWS, len(bounds))), axis=0)
+    for at, bound in enumerate(bounds):
+        add("latency_seconds_bucket", each[:, : at + 1].sum(axis=1), le=bound)
+    add("latency_seconds_count", each.sum(axis=1))
+    add("latency_seconds_sum", each.sum(axis=1) * 0.37)
+    add("constant", np.full(ROWS, 3.25 * (number + 1)))
+    add("build_info", np.ones(ROWS), version=f"1.{number}")
+    return labels, rows
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(out) + bytes((number,))
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
+
+
+def _series(labels: Mapping[str, str], samples: Sequence[tuple[int, float]]) -> bytes:
+    pairs = (_field(1, _field(1, name.encode()) + _field(2, text.encode())) for name, text in sorted(labels.items()))
+    points = (_field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(at)) for at, value in samples)
+    return _field(1, b"".join(pairs) + b"".join(points))
+
+
+def write_body(made: Sequence[Frame], rows: slice) -> bytes:
+    """Give a remote-write request with some rows of all frames."""
+    absent = np.float64(ABSENT).view(np.uint64)
+    parts = []
+    for _, times, labels, values in made:
+        for one, row in zip(labels, values[:, rows], strict=True):
+            there = row.view(np.uint64) != absent
+            samples = zip(times[rows][there].tolist(), row[there], strict=True)
+            parts.append(_series(one, list(samples)))
+    return bytes(cramjam.snappy.compress_raw(b"".join(parts)))
+
+
+@dataclass
+class Prometheus:
+    """A running peer."""
+
+    port: int
+
+    def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Any:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def get(self, path: str, **params: str) -> Any:
+        _, body = self.request("GET", f"{path}?{urlencode(params)}")
+        return orjson.loads(body)
+
+
+@pytest.fixture(scope="session")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Start Prometheus with the samples in it."""
+    if not PROMETHEUS.exists():
+        pytest.skip(f"no Prometheus at {PROMETHEUS}")
+    folder = tmp_path_factory.mktemp("prometheus")
+    (folder / "prometheus.yml").write_text("global: {}\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        PROMETHEUS, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver", "--log.level=warn",
+        "--enable-feature=promql-experimental-functions", "--storage.tsdb.retention.time=100y",
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            peer = Prometheus(port)
+            _wait(peer, process)
+            made = frames()
+            for start in range(0, ROWS, 40):
+                headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+                body = write_body(made, slice(start, start + 40))
+                status, text = peer.request("POST", "/api/v1/write", body, headers)
+                assert status < 300, text
+            yield peer
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait(peer: Prometheus, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if peer.request("GET", "/-/ready")[0] == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("Prometheus does not start")
+
+
+@dataclass
+class Ours:
+    """Our API over our store."""
+
+    engine: Engine
+    handlers: dict[str, Any]
+
+    def get(self, path: str, **params: str) -> Any:
+        pairs = list(params.items())
+        call = Call("GET", path, {}, pairs, Headers({}), b"", ANONYMOUS, "", None)  # type: ignore[arg-type]
+        return orjson.loads(asyncio.run(self.handlers[path](call)).body)
+
+
+@pytest.fixture(scope="session")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Ours:
+    """Load the same samples into our store."""
+    files = RealFiles(tmp_path_factory.mktemp("ours"))
+    store = MetricDb(files, MetricSettings(), FixedClock())
+
+    async def load() -> None:
+        await store.start()
+        for source, times, labels, values in frames():
+            layout = store.layout(source, labels)
+            store.append([Row(layout, at, row) for at, row in zip(times.tolist(), values.T.copy(), strict=True)])
+        await store.stop()
+
+    asyncio.run(load())
+    engine = Engine(store)
+    return Ours(engine, {route.path: route.handler for route in routes(engine, store)})
