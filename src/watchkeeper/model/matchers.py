@@ -27,6 +27,7 @@ class Matcher:
 
     def __post_init__(self) -> None:
         if self.op in ("=~", "!~"):
+            compile_pattern(self.value)  # so that `a)(b` is refused, and the error speaks of the user's own text
             object.__setattr__(self, "_pattern", compile_pattern(f"^(?s:{self.value})$"))
 
     def __str__(self) -> str:
