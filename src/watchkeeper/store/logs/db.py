@@ -72,6 +72,7 @@ class LogDb:
         self._wake = asyncio.Event()
         self._rate = _Rate(clock)
         self._opened = False
+        self._directory, self._held = directory, -1
 
     # -- life
 
@@ -88,12 +89,18 @@ class LogDb:
         self._tasks = []
         await self._wal.close()
         self._disk.close()
+        if self._held >= 0:
+            self._files.close(self._held)
 
     def load(self) -> None:
-        """Read the files' indexes and the log; damage costs what it touches."""
+        """Read the files' indexes and the log; damage costs what it touches.
+
+        raises  Refused when another process has the store open
+        """
         if self._opened:
             return
         self._opened = True
+        self._held = self._files.lock(f"{self._directory}/lock")
         for number, path, size, index in self._disk.load():
             self._place(number, path, size, index)
         self._replay(max((file.index.mark for file in self._block_files), default=0))

@@ -61,7 +61,7 @@ def decode_lines(payload: bytes) -> Lines:
         header = orjson.loads(payload[_LENGTH.size : place])
         streams = []
         for labels, count, size, metadata in header["streams"]:
-            times = np.frombuffer(payload, "<i8", count, place)
+            times = np.frombuffer(payload, "<i8", count, place).astype(np.int64)  # aligned, and apart from the payload
             starts = np.frombuffer(payload, "<i4", count + 1, place + 8 * count).astype(np.int64)
             place += 8 * count + 4 * (count + 1)
             text = payload[place : place + size]
