@@ -7,10 +7,9 @@ and they are read in one go. Anything else goes through the whole grammar (`text
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import getitem, itemgetter
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from watchkeeper.collect.number import parse_value
@@ -28,18 +27,24 @@ _NORMAL_NAN = np.uint64(NORMAL_NAN_BITS).view(np.float64)
 _NAMES = {b"NaN": _NORMAL_NAN, b"+Inf": np.inf, b"-Inf": -np.inf}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Shape:
     """What a target speaks about; the same object for as long as it speaks about the same.
 
     texts     the series as written, one a sample; none twice unless samples have times of their own
     series    their labels, the metric's name among them
     metadata  what HELP, TYPE and UNIT lines said, by family
+    released  all three have been let go of: the object only says "as before" from then on
     """
 
     texts: tuple[bytes, ...]
     series: tuple[Labels, ...]
     metadata: Mapping[str, MetricMetadata]
+    released: bool = False
+
+    def release(self) -> None:
+        """Let go of what is only needed when a layout is new: most of what a target costs in memory."""
+        self.texts, self.series, self.metadata, self.released = (), (), {}, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +62,21 @@ class Exposed:
     samples: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Template:
-    """The lines of a body up to their values."""
+    """The lines of a body up to their values.
+
+    skeleton   all of the body but the values and the newlines behind them
+    heads      int64[n_lines], how long each line is up to its value; all of it where it has none
+    valued     int64[n_samples], which lines have a value
+    rest       int64[n_lines - n_samples], the others
+    """
 
     shape: Shape
-    heads: list[bytes]
-    cuts: list[slice]
-    pick_values: Any  # itemgetter over the lines that are samples
-    pick_rest: Any  # itemgetter over the others: nothing may be left of them
+    skeleton: bytes
+    heads: npt.NDArray[np.int64]
+    valued: npt.NDArray[np.int64]
+    rest: npt.NDArray[np.int64]
     samples: int
 
 
@@ -91,6 +102,8 @@ class ExpositionReader:
         if media == self._media and self._template is not None:
             values = _fill(self._template, body)
             if values is not None:
+                if self._template.shape.released and self._known:
+                    self._known = SeriesCache()
                 return Exposed(self._template.shape, values, None, self._template.samples)
         self._media = media
         parsed = (parse_openmetrics if media == OPENMETRICS else parse_text)(body, self._known)
@@ -130,71 +143,76 @@ def _first_of_each(texts: Sequence[bytes]) -> list[int] | None:
 
 def _template(body: bytes, parsed: Body, shape: Shape) -> _Template | None:
     """Remember where the values stand; None when lines are not what they seem (a newline within quotes, NUL)."""
-    lines = body.split(b"\n")
     if not parsed.plain or not shape.texts or b"\0" in body:
         return None
-    heads, value_lines = list(lines), []
-    for end_of_head in parsed.value_starts:
-        at = parsed.line_of(end_of_head)
-        heads[at] = body[parsed.line_start(at) : end_of_head]
-        if not heads[at].endswith((b" ", b"\t", b"}")):
+    lines = body.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    heads, pieces = [len(line) for line in lines], [line + b"\n" for line in lines]
+    valued = []
+    for value_start in parsed.value_starts:
+        at = parsed.line_of(value_start)
+        heads[at] = value_start - parsed.line_start(at)
+        pieces[at] = lines[at][: heads[at]]
+        if not pieces[at].endswith((b" ", b"\t", b"}")):
             return None
-        value_lines.append(at)
-    taken = set(value_lines)
-    rest = [at for at in range(len(lines)) if at not in taken]
-    cuts = [slice(len(head), None) for head in heads]
-    return _Template(shape, heads, cuts, _picker(value_lines), _picker(rest), len(value_lines))
-
-
-def _picker(places: list[int]) -> Any:
-    """Give a function from a list to the tuple of these places of it."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda lines: tuple(lines[at] for at in places)
+        valued.append(at)
+    rest = np.delete(np.arange(len(lines)), valued)
+    return _Template(shape, b"".join(pieces), np.array(heads, np.int64), np.array(valued, np.int64), rest, len(valued))
 
 
 def _fill(template: _Template, body: bytes) -> Floats | None:
     """Give the values of a body with the remembered layout, or None when it has another."""
-    lines = body.split(b"\n")
-    if len(lines) != len(template.heads) or not all(map(bytes.startswith, lines, template.heads)):
+    text = np.frombuffer(body if body.endswith(b"\n") else body + b"\n", np.uint8)
+    ends = np.flatnonzero(text == 10)
+    if len(ends) != len(template.heads):
         return None
-    tails = list(map(getitem, lines, template.cuts))
-    if any(template.pick_rest(tails)):
+    lengths = np.diff(ends, prepend=-1) - template.heads  # of each value and its newline
+    if (lengths[template.rest] != 1).any():
         return None
-    return _numbers(template.pick_values(tails))
+    ends, lengths = ends[template.valued], lengths[template.valued]
+    if (lengths < 2).any():
+        return None
+    stops = np.cumsum(lengths)
+    places = np.arange(stops[-1]) + np.repeat(ends + 1 - stops, lengths)
+    heads = np.ones(len(text), np.bool_)
+    heads[places] = False
+    if text[heads].tobytes() != template.skeleton:
+        return None
+    return _numbers(text[places].tobytes()[:-1].replace(b"\n", b","), template.samples)
 
 
-def _numbers(texts: Sequence[bytes]) -> Floats | None:
-    """Read many values at once; None when any has something behind it or is no number."""
-    joined = b",".join(texts)
+def _numbers(joined: bytes, count: int) -> Floats | None:
+    """Read many values, parted by commas, at once; None when any has something behind it or is no number."""
     if joined.translate(None, _JSON_NUMBERS):
-        return _numbers_with_names(texts)
+        return _numbers_with_names(joined.split(b","), count)
     if b"-0," in joined or joined.endswith(b"-0"):
-        return _one_by_one(texts)  # JSON's -0 would lose its sign
+        return _one_by_one(joined.split(b","), count)  # JSON's -0 would lose its sign
     try:
         values = np.array(orjson.loads(b"[%b]" % joined), np.float64)
     except orjson.JSONDecodeError:
-        return _one_by_one(texts)
-    return values if len(values) == len(texts) else None
+        return _one_by_one(joined.split(b","), count)
+    return values if len(values) == count else None
 
 
-def _numbers_with_names(texts: Sequence[bytes]) -> Floats | None:
+def _numbers_with_names(texts: list[bytes], count: int) -> Floats | None:
     """Read values among which are NaN or an infinity."""
-    named = [at for at, text in enumerate(texts) if text in _NAMES]
-    plain = list(texts)
-    for at in named:
-        plain[at] = b"0"
-    joined = b",".join(plain)
+    named = [(at, _NAMES[text]) for at, text in enumerate(texts) if text in _NAMES]
+    for at, _ in named:
+        texts[at] = b"0"
+    joined = b",".join(texts)
     if joined.translate(None, _JSON_NUMBERS):
         return None
-    values = _numbers(plain)
+    values = _numbers(joined, count)
     if values is not None:
-        for at in named:
-            values[at] = _NAMES[texts[at]]
+        for at, number in named:
+            values[at] = number
     return values
 
 
-def _one_by_one(texts: Sequence[bytes]) -> Floats | None:
+def _one_by_one(texts: Sequence[bytes], count: int) -> Floats | None:
+    if len(texts) != count:
+        return None
     try:
         values = np.array([parse_value(text) for text in texts], np.float64)
     except BadInput:

@@ -3,17 +3,18 @@
 import asyncio
 import base64
 import os
+import socket
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
+from functools import lru_cache
 from pathlib import Path
-
-import aiohttp
-from yarl import URL
+from urllib.parse import SplitResult, urlsplit
 
 from watchkeeper import __version__
+from watchkeeper.collect.connection import Answer, AnswerTooLarge, Connection, connect
 from watchkeeper.collect.exposition import OPENMETRICS, TEXT
 from watchkeeper.collect.settings import HttpClient, ScrapeConfig, ScrapeProtocol, ScrapeSettings, TlsConfig
 from watchkeeper.collect.targets import Target
@@ -32,7 +33,6 @@ _TLS = {
     "TLS12": ssl.TLSVersion.TLSv1_2,
     "TLS13": ssl.TLSVersion.TLSv1_3,
 }
-_REDIRECTS_MAX = 10
 
 _over_size = counter("prometheus_target_scrapes_exceeded_body_size_limit", "Scrapes refused for a body too large")
 
@@ -60,87 +60,107 @@ def local_fetch(function: LocalFetch) -> Fetch:
     return fetch
 
 
-def new_session(settings: ScrapeSettings) -> aiohttp.ClientSession:
-    """Open the client that all HTTP targets share."""
-    connector = aiohttp.TCPConnector(
-        limit=settings.connections_max, limit_per_host=0, keepalive_timeout=330, ttl_dns_cache=30
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        read_bufsize=1 << 18,
-        headers={"User-Agent": f"watchkeeper/{__version__}"},
-    )
-
-
 class HttpFetch:
-    """Asks the targets of one scrape_config."""
+    """Asks the targets of one scrape_config, each over a connection of its own that is kept open."""
 
-    def __init__(self, config: ScrapeConfig, session: aiohttp.ClientSession, settings: ScrapeSettings) -> None:
-        self._config, self._session = config, session
+    def __init__(self, config: ScrapeConfig, settings: ScrapeSettings) -> None:
+        self._config = config
         self._limit = config.body_size_limit or settings.body_bytes_max
         self._accept = accept_header(config.scrape_protocols or ())
-        self._ssl = _ssl_context(config.tls_config) if config.tls_config != TlsConfig() else None
-        self._urls: dict[str, URL] = {}
+        self._tls = None if config.tls_config == TlsConfig() else _ssl_context(config.tls_config)
+        self._idle: dict[int, Connection] = {}
 
     async def __call__(self, target: Target) -> Fetched:
         try:
             async with asyncio.timeout(target.timeout_ms / 1000):
-                return await self._get(target)
+                answer = await self._ask(target)
         except TimeoutError:
             raise BadInput(f'Get "{target.url}": context deadline exceeded') from None
-        except aiohttp.TooManyRedirects:
-            raise BadInput(f'Get "{target.url}": stopped after {_REDIRECTS_MAX} redirects') from None
-        except aiohttp.ClientConnectorError as error:
-            raise BadInput(f'Get "{target.url}": dial tcp {_dialled(target, error)}') from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise BadInput(f'Get "{target.url}": {str(error) or type(error).__name__}') from None
+        except AnswerTooLarge:
+            _over_size.inc()
+            raise BadInput("body size limit exceeded") from None
+        except (OSError, ValueError) as error:
+            raise BadInput(f'Get "{target.url}": {_reason(target, error)}') from None
+        if answer.status != 200:
+            raise BadInput(f"server returned HTTP status {answer.status} {answer.reason}".rstrip())
+        media = media_type(answer.headers.get("content-type", ""), self._config.fallback_scrape_protocol)
+        return Fetched(self._unpacked(answer), media)
 
-    async def _get(self, target: Target) -> Fetched:
-        config = self._config
-        url = self._urls.get(target.url)
-        if url is None:
-            url = self._urls[target.url] = URL(target.url, encoded=True)
-        request = self._session.get(
-            url,
-            headers=self._headers(target),
-            ssl=self._ssl if self._ssl is not None else True,
-            proxy=config.proxy_url or None,
-            allow_redirects=config.follow_redirects,
-            max_redirects=_REDIRECTS_MAX,
-            server_hostname=config.tls_config.server_name or None,
-        )
-        async with request as response:
-            if response.status != 200:
-                raise BadInput(f"server returned HTTP status {response.status} {response.reason}".rstrip())
-            media = media_type(response.headers.get("Content-Type", ""), config.fallback_scrape_protocol)
-            body = await self._read(response)
-        return Fetched(body, media)
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._idle.values():
+            connection.close()
+        self._idle.clear()
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """Read the body while counting; a body over the limit costs no more memory than the limit."""
-        encoding = response.headers.get("Content-Encoding", "").lower()
-        unpack = None
-        if encoding == "gzip":
-            unpack = zlib.decompressobj(wbits=31)
-        elif encoding not in ("", "identity"):
+    def forget(self, target: Target) -> None:
+        """Close the connection of a target that is no more."""
+        connection = self._idle.pop(target.number, None)
+        if connection is not None:
+            connection.close()
+
+    async def _ask(self, target: Target) -> Answer:
+        headers = self._headers(target)
+        if not self._config.proxy_url:
+            answer = await self._ask_directly(target, headers)
+            if not (300 <= answer.status < 400 and self._config.follow_redirects and "location" in answer.headers):
+                return answer
+        from watchkeeper.collect.detour import ask_around  # noqa: PLC0415 # a large client that few need
+
+        return await ask_around(self._config, target, headers, self._tls, self._limit)
+
+    async def _ask_directly(self, target: Target, headers: Mapping[str, str]) -> Answer:
+        place = urlsplit(target.url)
+        path = (place.path or "/") + (f"?{place.query}" if place.query else "")
+        lines = [f"GET {path} HTTP/1.1", f"Host: {place.netloc.rpartition('@')[2]}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        request = "\r\n".join([*lines, "", ""]).encode()
+        kept = self._idle.pop(target.number, None)
+        if kept is not None and kept.usable:
+            try:
+                return await self._ask_over(kept, target, request)
+            except ConnectionError:
+                pass  # it had been closed while it was idle; a new one tells whether the target lives
+        return await self._ask_over(await self._connect(place), target, request)
+
+    async def _ask_over(self, connection: Connection, target: Target, request: bytes) -> Answer:
+        answer = await connection.ask(request, self._limit)
+        if connection.usable:
+            self._idle[target.number] = connection
+        else:
+            connection.close()
+        return answer
+
+    async def _connect(self, place: SplitResult) -> Connection:
+        port = place.port or (443 if place.scheme == "https" else 80)
+        tls = (self._tls or _default_tls()) if place.scheme == "https" else None
+        return await connect(place.hostname or "", port, tls, self._config.tls_config.server_name)
+
+    def _unpacked(self, answer: Answer) -> bytes:
+        """Undo gzip; a body that unpacks to more than the limit costs no more memory than the limit."""
+        encoding = answer.headers.get("content-encoding", "").lower()
+        if encoding in ("", "identity"):
+            return answer.body
+        if encoding != "gzip":
             raise BadInput(f"unsupported content encoding {encoding[:40]!r}")
-        chunks, size = [], 0
-        async for chunk in response.content.iter_any():
-            plain = chunk if unpack is None else _unpack(unpack, chunk, self._limit - size + 1)
-            size += len(plain)
-            if size > self._limit:
+        rest, pieces, room = answer.body, [], self._limit
+        while rest:
+            unpack = zlib.decompressobj(wbits=31)
+            try:
+                pieces.append(unpack.decompress(rest, room + 1))
+            except zlib.error as error:
+                raise BadInput(f"gzip: {error}") from None
+            room -= len(pieces[-1])
+            if room < 0:
                 _over_size.inc()
                 raise BadInput("body size limit exceeded")
-            chunks.append(plain)
-        if unpack is not None and not unpack.eof:
-            raise BadInput("gzip: unexpected EOF")
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            if not unpack.eof:
+                raise BadInput("gzip: unexpected EOF")
+            rest = unpack.unused_data
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _headers(self, target: Target) -> dict[str, str]:
         headers = {
+            "User-Agent": f"watchkeeper/{__version__}",
             "Accept": self._accept,
             "Accept-Encoding": "gzip" if self._config.enable_compression else "identity",
             "X-Prometheus-Scrape-Timeout-Seconds": f"{target.timeout_ms / 1000:g}",
@@ -148,14 +168,10 @@ class HttpFetch:
         authorization = _authorization(self._config)
         if authorization:
             headers["Authorization"] = authorization
-        return headers | _extra_headers(self._config)
-
-
-def _unpack(unpack: "zlib._Decompress", chunk: bytes, most: int) -> bytes:
-    try:
-        return unpack.decompress(chunk, most)
-    except zlib.error as error:
-        raise BadInput(f"gzip: {error}") from None
+        headers |= _extra_headers(self._config)
+        if any(not text.isprintable() for pair in headers.items() for text in pair):
+            raise BadInput("a header of the scrape config holds control characters")
+        return headers
 
 
 def accept_header(protocols: tuple[ScrapeProtocol, ...]) -> str:
@@ -193,9 +209,16 @@ def media_type(content_type: str, fallback: ScrapeProtocol | None) -> str:
     return instead
 
 
-def _dialled(target: Target, error: aiohttp.ClientConnectorError) -> str:
-    reason = os.strerror(error.os_error.errno).lower() if error.os_error.errno else str(error.os_error)
-    return f"{URL(target.url).authority}: connect: {reason}"
+def _reason(target: Target, error: Exception) -> str:
+    """Say why a connection failed, in the words that Go has for it."""
+    place = urlsplit(target.url)
+    if isinstance(error, socket.gaierror):
+        return f"dial tcp: lookup {place.hostname}: no such host"
+    if isinstance(error, ssl.SSLError):
+        return f"tls: {getattr(error, 'verify_message', '') or error.reason or error}"
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return f"dial tcp {place.netloc}: connect: {os.strerror(error.errno).lower()}"
+    return str(error) or type(error).__name__
 
 
 def _authorization(config: HttpClient) -> str:
@@ -250,3 +273,9 @@ def _ssl_context(tls: TlsConfig) -> ssl.SSLContext:
     if tls.max_version:
         context.maximum_version = _TLS[tls.max_version]
     return context
+
+
+@lru_cache(maxsize=1)
+def _default_tls() -> ssl.SSLContext:
+    """Give the settings of a scrape_config that says nothing of TLS; one for all, it holds every root certificate."""
+    return ssl.create_default_context()

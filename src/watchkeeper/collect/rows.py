@@ -26,6 +26,8 @@ REPORTS = (
 
 _OWN_LAYOUTS_MAX = 1000  # a target's series with times of their own form a few groups that stay the same
 
+_QUIET_SCRAPES = 10
+
 _over_samples = counter("prometheus_target_scrapes_exceeded_sample_limit", "Scrapes refused for too many samples")
 _over_labels = counter("prometheus_target_scrape_pool_exceeded_label_limits", "Scrapes refused for too many labels")
 _duplicates = counter(
@@ -57,7 +59,7 @@ class _Bound:
     take      int64[n]: which of the exposed values make the row, or None when all do
     own_take  int64[m]: which of them have times of their own; their labels beside it
     reports   the places of the report series in the row, -1 where the target itself says that series
-    keys      all series, to see which are new next time
+    keys      hashes of all series, to see how many are new next time
     """
 
     shape: Shape
@@ -67,7 +69,7 @@ class _Bound:
     own_labels: tuple[Labels, ...]
     reports: tuple[int, ...]
     kept: int
-    keys: frozenset[LabelPairs]
+    keys: frozenset[int]
 
 
 class TargetRows:
@@ -77,6 +79,7 @@ class TargetRows:
         self._writer, self._target, self._config, self._relabel = writer, target, config, relabel
         self._final: dict[bytes, tuple[LabelPairs, Labels] | None] = {}
         self._bound: _Bound | None = None
+        self._quiet = 0  # scrapes in a row with the same shape
         self._timed_now: npt.NDArray[np.bool_] | None = None
         self._report_labels = [{METRIC_NAME: name, **target.labels} for name in REPORTS]
         self._report_layout: Layout | None = None
@@ -124,10 +127,14 @@ class TargetRows:
         bound, before = self._bound, self._timed_now
         same_times = timed is before or (timed is not None and before is not None and np.array_equal(timed, before))
         if bound is not None and bound.shape is exposed.shape and same_times:
+            self._quiet += 1
+            if self._quiet == _QUIET_SCRAPES and timed is None:
+                bound.shape.release()
+                self._final = {}
             return bound, 0
         fresh = self._make(exposed, timed)
         known = bound.keys if bound is not None else frozenset()
-        self._bound, self._timed_now = fresh, timed
+        self._bound, self._timed_now, self._quiet = fresh, timed, 0
         self._own.clear()
         self._writer.describe(exposed.shape.metadata)
         return fresh, len(fresh.keys - known)
@@ -154,7 +161,7 @@ class TargetRows:
         reports = self._place_reports(seen, series)
         layout = self._writer.layout(self._target.source, series)
         own_labels = tuple(final[1] for at in own if (final := finals[at]) is not None)
-        keys = frozenset(seen) | {label_pairs(labels) for labels in own_labels}
+        keys = frozenset(map(hash, seen)) | {hash(label_pairs(labels)) for labels in own_labels}
         places = None if len(take) == len(finals) else np.array(take, np.int64)
         kept = sum(final is not None for final in finals)
         return _Bound(shape, layout, places, np.array(own, np.int64), own_labels, reports, kept, keys)

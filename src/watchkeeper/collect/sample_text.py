@@ -90,6 +90,9 @@ class SeriesCache:
     def __init__(self) -> None:
         self._labels: dict[bytes, Labels] = {}
 
+    def __len__(self) -> int:
+        return len(self._labels)
+
     def __contains__(self, text: bytes) -> bool:
         return text in self._labels
 

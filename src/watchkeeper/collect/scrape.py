@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import structlog
 
-from watchkeeper.collect.fetch import Fetch, Fetched, HttpFetch, LocalFetch, local_fetch, new_session
+from watchkeeper.collect.fetch import Fetch, Fetched, HttpFetch, LocalFetch, local_fetch
 from watchkeeper.collect.pool import Found, Pool
 from watchkeeper.collect.relabel import Relabel
 from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig, ScrapeSettings, complete
@@ -55,14 +54,15 @@ class Scraper:
         self._found: dict[str, Found] = {}
         self._loops: dict[tuple[str, int], TargetLoop] = {}
         self._local: dict[tuple[str, int], tuple[Target, Fetch, ScrapeConfig]] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._fetches: dict[str, HttpFetch] = {}
+        self._running = False
         self._turn = asyncio.Semaphore(self._settings.scrapes_at_once_max)
         self._tasks: list[asyncio.Task[None]] = []
         self._changing = asyncio.Lock()
 
     async def start(self) -> None:
         """Begin to scrape."""
-        self._session = new_session(self._settings)
+        self._running = True
         async with self._changing:
             await self._settle(set(self._pools))
         self._tasks = [asyncio.create_task(self._watch_files()), asyncio.create_task(self._sync())]
@@ -74,9 +74,10 @@ class Scraper:
             task.cancel()
         await asyncio.gather(*tasks, *(loop.stop(gone=False) for loop in self._loops.values()), return_exceptions=True)
         self._loops.clear()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        self._running = False
+        for fetch in self._fetches.values():
+            fetch.close()
+        self._fetches.clear()
 
     async def apply(self, defaults: GlobalConfig, configs: Sequence[ScrapeConfig], root: Path | None = None) -> None:
         """Take a new configuration; targets that it does not change are scraped on without a break.
@@ -98,7 +99,7 @@ class Scraper:
                     changed.add(config.job_name)
             for name in self._pools.keys() - set(names):
                 del self._pools[name]
-            if self._session is not None:
+            if self._running:
                 await self._settle(changed)
 
     def add_local(self, job: str, instance: str, fetch: LocalFetch, interval_ms: int) -> None:
@@ -110,7 +111,7 @@ class Scraper:
         target = Target(job, labels, labels, f"local://{instance}/{job}", interval_ms, interval_ms, fingerprint(labels))
         config = ScrapeConfig(job_name=job, scrape_interval=interval_ms, scrape_timeout=interval_ms)
         self._local[job, target.number] = target, local_fetch(fetch), config
-        if self._session is not None:
+        if self._running:
             self._begin(target, config, Relabel(()), self._local[job, target.number][1])
 
     def targets(self) -> list[tuple[Target, Health]]:
@@ -164,13 +165,21 @@ class Scraper:
         self._found = {name: pool.find() for name, pool in self._pools.items()}
         wanted = {(name, number) for name, found in self._found.items() for number in found.targets}
         ended = [key for key in self._loops if key not in wanted and key not in self._local]
-        await asyncio.gather(*(self._loops.pop(key).stop(gone=True) for key in ended))
+        await asyncio.gather(*(self._end(key) for key in ended))
+        for name in self._fetches.keys() - self._pools.keys():
+            self._close(name)
         for name, found in self._found.items():
             self._settle_pool(self._pools[name], found, fresh=name in changed)
         for key, (target, fetch, config) in self._local.items():
             if key not in self._loops:
                 self._begin(target, config, Relabel(()), fetch)
         _pools_gauge.set(len(self._pools))
+
+    async def _end(self, key: tuple[str, int]) -> None:
+        loop = self._loops.pop(key)
+        await loop.stop(gone=True)
+        if key[0] in self._fetches:
+            self._fetches[key[0]].forget(loop.target)
 
     def _settle_pool(self, pool: Pool, found: Found, *, fresh: bool) -> None:
         name = pool.config.job_name
@@ -179,7 +188,9 @@ class Scraper:
         if not fresh and not new and not found.error:
             return
         relabel = Relabel.of(pool.config.metric_relabel_configs)
-        fetch = self._fetch_for(pool.config, found.error)
+        fetch: Fetch | None = self._fetches.get(name)
+        if fresh or fetch is None or found.error:
+            fetch = self._fetch_for(pool.config, found.error)
         for number, target in found.targets.items():
             loop = self._loops.get((name, number))
             if loop is None:
@@ -188,12 +199,19 @@ class Scraper:
                 loop.use(pool.config, relabel, fetch)
 
     def _fetch_for(self, config: ScrapeConfig, error: str) -> Fetch:
-        assert self._session is not None
         try:
-            return _always_failing(error) if error else HttpFetch(config, self._session, self._settings)
+            fetch = HttpFetch(config, self._settings)
         except BadInput as fault:
             log.warning("scrape_config_unusable", pool=config.job_name, error=str(fault))
             return _always_failing(str(fault))
+        self._close(config.job_name)
+        self._fetches[config.job_name] = fetch
+        return _always_failing(error) if error else fetch
+
+    def _close(self, pool: str) -> None:
+        fetch = self._fetches.pop(pool, None)
+        if fetch is not None:
+            fetch.close()
 
     def _begin(self, target: Target, config: ScrapeConfig, relabel: Relabel, fetch: Fetch) -> None:
         loop = TargetLoop(target, self._writer, self._clock, self._settings, self._turn)

@@ -326,7 +326,6 @@ class ScrapeSettings(Settings):
 
     body_bytes_max: int = setting(256 << 20, "A body without a body_size_limit is refused above this.", unit="bytes")
     samples_max: int = setting(2_000_000, "A scrape with more sample lines is refused whole.")
-    connections_max: int = setting(2000, "Connections to targets that are open at once.")
     scrapes_at_once_max: int = setting(500, "Scrapes that are under way at once; others wait their turn.")
 
 

@@ -65,6 +65,7 @@ class TargetLoop:
     def use(self, config: ScrapeConfig, relabel: Relabel, fetch: Fetch) -> None:
         """Take settings, at the beginning and when they change; what is stored goes on as it was."""
         self._fetch = fetch
+        self._reader = ExpositionReader()  # what it last read, the rows to come have not seen
         self._rows = TargetRows(self._writer, self.target, config, relabel)
 
     def start(self) -> None:
