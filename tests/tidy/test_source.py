@@ -17,6 +17,13 @@ PATTERN_CALLS = {"compile", "match", "search", "fullmatch", "sub", "subn", "spli
 FILE_LAYER = {"store/files.py", "store/state/db.py"}
 GENERATED = re.compile(r"_pb2\.py$|/state/versions/")
 
+TO_CODE = {
+    *("eval", "exec", "compile", "__import__", "os.system", "os.popen"),
+    *("pickle.load", "pickle.loads", "marshal.load", "marshal.loads", "shelve.open"),
+    *("yaml.load", "yaml.safe_load", "yaml.unsafe_load", "yaml.full_load"),
+    *("json.load", "json.loads"),  # stdlib json takes NaN and recurses without bound
+}
+
 # Where a pattern of `re` is put together, and why that is safe.
 OWN_PATTERNS = {
     "model/pattern.py": "the one door for patterns from outside; RE2",
@@ -99,18 +106,13 @@ def _is_own(pattern: ast.expr) -> bool:
     return all(re.fullmatch(r"_*[A-Z][A-Z0-9_]*", name) for name in used)
 
 
-@pytest.mark.parametrize(
-    "banned",
-    [
-        "eval", "exec", "compile", "__import__", "pickle.loads", "pickle.load", "marshal.loads", "shelve.open",
-        "yaml.load", "yaml.safe_load", "yaml.unsafe_load", "yaml.full_load", "json.loads", "json.load", "os.system", "os.popen",
-    ],
-)  # fmt: skip
-def test_nothing_from_outside_becomes_code(banned: str) -> None:
-    calls = (
-        (name, node) for name, node in nodes(ast.Call) if isinstance(node, ast.Call) and dotted(node.func) == banned
-    )
-    assert [f"{name}:{node.lineno}" for name, node in calls] == []
+def test_nothing_from_outside_becomes_code() -> None:
+    found = [
+        f"{name}:{node.lineno} {dotted(node.func)}"
+        for name, node in nodes(ast.Call)
+        if isinstance(node, ast.Call) and dotted(node.func) in TO_CODE
+    ]
+    assert found == []
 
 
 def test_no_shell_is_asked() -> None:
