@@ -71,6 +71,10 @@ class Received:
     at_s: float
 
 
+class _HookServer(ThreadingHTTPServer):
+    request_queue_size = 256  # else connections beyond five wait a second for their second SYN
+
+
 class Hook:
     """A webhook server; `answer` says with which status it answers the n-th message (from 0) on a path."""
 
@@ -91,7 +95,7 @@ class Hook:
             def log_message(self, *_args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _HookServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 

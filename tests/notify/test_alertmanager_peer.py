@@ -94,8 +94,7 @@ class Pair:
     """Both servers; what is posted goes to both."""
 
     servers: tuple[Server, Server]
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    silences: dict[str, tuple[str, str]] = field(default_factory=dict)
+    batch: list[dict[str, Any]] = field(default_factory=list)
 
     def time(self, ago_s: float = 0) -> str:
         when = datetime.now(UTC) - timedelta(seconds=ago_s)
@@ -103,9 +102,13 @@ class Pair:
 
     def post(self, scenario: str, *alerts: dict[str, Any]) -> None:
         now = self.time()
-        body = [
+        self.batch += [
             {"startsAt": one.pop("at", now), **one.pop("with", {}), "labels": {"s": scenario, **one}} for one in alerts
         ]
+
+    def send(self) -> None:
+        """Post what was gathered to both at once: their timers start together."""
+        body, self.batch = self.batch, []
         for server in self.servers:
             assert call("POST", f"{server.url}/api/v2/alerts", body) == (200, b"")
 
@@ -200,6 +203,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[Re
         for at_s, act in [*TIMELINE, (LENGTH_S, lambda _pair: None)]:
             threading.Event().wait(max(began + at_s - time.monotonic(), 0))
             act(pair)
+            pair.send()
         found: dict[str, dict[str, list[Received]]] = {}
         for side, hook in hooks.items():
             hook.close()

@@ -112,7 +112,7 @@ class _Api:
         _check_media_type(call)
         incoming, refused = read_alerts(call.body, self._desk.now_ms(), self._desk.config.global_.resolve_timeout)
         await self._desk.take(incoming)
-        return _json("; ".join(refused), 400) if refused else Response(headers=_NO_STORE)
+        return _json("\n".join(refused), 400) if refused else Response(headers=_NO_STORE)
 
     async def silences(self, call: Call) -> Response:
         found = self._desk.silences(_matchers(call), call.every("creator"))

@@ -107,6 +107,8 @@ class Client:
             raise NotDelivered(
                 f"{_origin(target)} did not answer in {options.timeout_s:g} s", permanent=False
             ) from None
+        except aiohttp.InvalidURL:
+            raise NotDelivered("cannot use URL: its host is no name and no canonical address", permanent=True) from None
         except (aiohttp.ClientError, OSError) as error:
             raise NotDelivered(f"cannot reach {_origin(target)}: {_reason(error)}", permanent=False) from None
 

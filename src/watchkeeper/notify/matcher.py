@@ -87,9 +87,9 @@ def compile_go(pattern: str) -> Pattern:
     try:
         return compile_pattern(pattern)
     except BadInput as error:
-        reason = str(error).rpartition("': ")[2] or str(error)
-        reason = reason.partition(": ")[0]
-        raise BadInput(f"error parsing regexp: {_RE2_REASONS.get(reason, reason)}: `{pattern[:200]}`") from None
+        whole = str(error).removeprefix(f"cannot compile regular expression {pattern[:200]!r}: ")
+        reason, _, part = whole.partition(": ")  # RE2 names the part of the pattern that it stumbled over, as Go does
+        raise BadInput(f"error parsing regexp: {_RE2_REASONS.get(reason, reason)}: `{part}`") from None
 
 
 def is_reserved(character: str) -> bool:
