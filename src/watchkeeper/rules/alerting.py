@@ -13,7 +13,7 @@ from watchkeeper.model.labels import METRIC_NAME, LabelPairs, label_pairs
 from watchkeeper.query.promql.parser import parse
 from watchkeeper.query.promql.printer import text
 from watchkeeper.rules.recording import Health, Series
-from watchkeeper.rules.template import AlertText, Surroundings
+from watchkeeper.rules.template import Surroundings, alert_text
 
 ALERTS, ALERTS_FOR_STATE = "ALERTS", "ALERTS_FOR_STATE"
 ALERT_NAME, ALERT_STATE = "alertname", "alertstate"
@@ -80,8 +80,8 @@ class AlertingRule:
         self.health = Health()
         self.active: dict[LabelPairs, ActiveAlert] = {}
         self.stored: Sequence[LabelPairs] = ()
-        self._label_texts = {key: AlertText(name, words) for key, words in sorted(labels.items())}
-        self._annotation_texts = {key: AlertText(name, words) for key, words in sorted(annotations.items())}
+        self._label_texts = {key: alert_text(name, words) for key, words in sorted(labels.items())}
+        self._annotation_texts = {key: alert_text(name, words) for key, words in sorted(annotations.items())}
 
     @property
     def writes(self) -> tuple[str, ...]:

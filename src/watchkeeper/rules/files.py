@@ -15,7 +15,7 @@ from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
 from watchkeeper.model.labels import METRIC_NAME
 from watchkeeper.query.promql.parser import parse as parse_promql
-from watchkeeper.rules.template import AlertText
+from watchkeeper.rules.template import alert_text
 
 
 def _read_duration(value: Any) -> Any:
@@ -214,6 +214,6 @@ def _bad_label_names(document: Document, place: tuple[str | int, ...], labels: d
 
 def _template_faults(document: Document, place: tuple[str | int, ...], alert: str, text: str) -> Iterator[BadConfig]:
     try:
-        AlertText(alert, text)
+        alert_text(alert, text)
     except BadInput as error:
         yield document.fault(place, str(error), "a Go template")

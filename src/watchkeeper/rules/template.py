@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
@@ -80,6 +81,15 @@ class AlertText:
         except BadInput as error:
             _FAILURES.inc()
             return f"<error expanding template: error executing template __alert_{self._alert}: {error}>"
+
+
+@lru_cache(maxsize=4096)
+def alert_text(alert: str, text: str) -> AlertText:
+    """Give a parsed text; what was parsed to check a file is not parsed again to use it.
+
+    raises  BadInput with Go's text when it is no template
+    """
+    return AlertText(alert, text)
 
 
 def link(expr: str, tab: int) -> str:

@@ -25,6 +25,7 @@ class Template:
 
     def __init__(self, name: str, definitions: Mapping[str, Definition], functions: Mapping[str, Function]) -> None:
         self.name, self.definitions, self._functions = name, definitions, functions
+        self._invoking = tuple(key for key, call in functions.items() if call is INVOKE)
 
     @classmethod
     def parse(
@@ -71,8 +72,8 @@ class Template:
             known = {**known, **{key: as_function(call) for key, call in functions.items()}}
         out: list[str] = []
         budget = Budget()
-        invoke = Function(_invoker(lambda: execution), INVOKE.takes)
-        known = {key: invoke if call is INVOKE else call for key, call in known.items()}
+        for key in self._invoking:
+            known = {**known, key: Function(_invoker(lambda: execution), INVOKE.takes)}
         execution = Execution(Plan(self.definitions, known, missing_key, escape), definition, budget, out)
         try:
             execution.run(data)
