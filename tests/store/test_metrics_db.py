@@ -509,7 +509,7 @@ def samples_of_sources(files: SimFiles) -> set[tuple]:
         db = make(files)
         await db.start()
         found = set()
-        for source, frame in db._frames.items():
+        for source, frame in db._frames._current.items():
             times, numbers, _ = frame.view.read(np.arange(frame.width, dtype=np.int32), *ALWAYS)
             for column, row in enumerate(numbers.view(np.uint64).tolist()):
                 stamped = zip(times.tolist(), row, strict=True)
@@ -568,5 +568,85 @@ def test_staleness_sent_by_a_writer_is_kept() -> None:
         assert (done.stored, done.added) == (2, 2)
         assert list(next(iter(samples(db).values())).values()) == [bits(1), STALE_BITS, bits(2)]
         await db.stop()
+
+    run(scenario)
+
+
+def test_a_source_whose_series_come_and_go_gets_its_columns_back() -> None:
+    async def scenario() -> None:
+        files, clock = SimFiles(), StillClock()
+        db = make(files, clock, series_max_per_source=1200)
+        await db.start()
+        expected: dict[tuple, dict] = {}
+        stays = {"__name__": "stays"}
+        held = db.layout("pods", [stays])
+        for generation in range(10):
+            clock.ms = NOW_MS + generation * 600_000
+            pods = [{"__name__": "pod", "n": f"{generation}-{number}"} for number in range(400)]
+            layout = db.layout("pods", [stays, *pods])
+            for step in range(12):
+                row = np.arange(401, dtype=np.float64) + step
+                assert db.append([Row(layout, clock.ms + step, row, whole=True)]).stored == 401
+                for labels, bit in zip([stays, *pods], row.view(np.uint64).tolist(), strict=True):
+                    expected.setdefault(tuple(labels.items()), {})[clock.ms + step] = bit
+                if generation and not step:
+                    for number in range(400):
+                        key = (("__name__", "pod"), ("n", f"{generation - 1}-{number}"))
+                        expected[key][clock.ms] = STALE_BITS
+            db.upkeep()
+        assert samples(db) == expected
+        assert db.stats()["series"] < 1200
+        assert db.append([Row(held, clock.ms + 100, values(1))]).stored == 1
+        assert db.append([Row(held, clock.ms + 99, values(1))]).refused == {"out of order sample": 1}
+        expected[(("__name__", "stays"),)][clock.ms + 100] = bits(1)
+        assert samples(db) == expected
+        assert len(db.series([[Matcher("__name__", "=", "pod")]], *ALWAYS)) == 4000
+        await db.stop()
+        again = make(files, clock, series_max_per_source=1200)
+        await again.start()
+        assert samples(again) == expected
+        again.upkeep()
+        assert samples(again) == expected
+        assert again.stats()["series"] < 1200
+        await again.stop()
+
+    run(scenario)
+
+
+def test_a_source_that_is_gone_is_forgotten_after_the_retention() -> None:
+    async def scenario() -> None:
+        clock = StillClock()
+        db = make(SimFiles(), clock, retention_ms=1_000_000)
+        await db.start()
+        layout = db.layout("a", cpu("1", "2"))
+        db.append([Row(layout, NOW_MS, values(1, 2))])
+        for _ in range(3):
+            clock.ms += 3_000_000
+            clock.s += 3000
+            db.upkeep()
+        assert db.stats()["series"] == 0 and samples(db) == {}
+        assert db.append([Row(layout, clock.ms, values(3, 4))]).added == 2
+        assert [list(times) for times in samples(db, Matcher("__name__", "=", "cpu")).values()] == [[clock.ms]] * 2
+        await db.stop()
+
+    run(scenario)
+
+
+def test_a_writer_may_use_its_array_again() -> None:
+    async def scenario() -> None:
+        files = SimFiles()
+        db = make(files)
+        await db.start()
+        layout, buffer = db.layout("a", cpu("1")), values(0)
+        for step in range(50):
+            buffer[0] = step
+            db.append([Row(layout, step, buffer)])
+        before = samples(db)
+        assert list(next(iter(before.values())).values()) == [bits(step) for step in range(50)]
+        await db.stop()
+        again = make(files)
+        await again.start()
+        assert samples(again) == before
+        await again.stop()
 
     run(scenario)

@@ -194,7 +194,7 @@ class Store(RuleBasedStateMachine):
 
     def retell(self) -> None:
         """Let the model know staleness markers of series without samples, which `select` leaves out."""
-        for frame in self.db._frames.values():
+        for frame in self.db._frames.all():
             times, values, _ = frame.view.read(np.arange(frame.width, dtype=np.int32), *ALWAYS)
             for labels, row in zip(frame.view.table.labels(), values.view(np.uint64).tolist(), strict=True):
                 stamped = zip(times.tolist(), row, strict=True)

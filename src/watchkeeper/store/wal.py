@@ -42,6 +42,7 @@ FSYNC_SECONDS = histogram("watchkeeper_wal_fsync_seconds", "How long fdatasync o
 WRITE_FAILURES = counter("watchkeeper_wal_write_failures", "Appends that the disk did not take.", ("wal",))
 SYNC_FAILURES = counter("watchkeeper_wal_sync_failures", "Failed calls of fdatasync; each seals a segment.", ("wal",))
 DAMAGED = counter("watchkeeper_wal_damaged", "Damaged places found in the log; the rest was read on.", ("wal",))
+CORRUPTIONS = counter("prometheus_tsdb_wal_corruptions", "Damaged places found in the log of the samples.")
 MISSING = counter("watchkeeper_wal_missing_records", "Records lost to damage, by their sequence numbers.", ("wal",))
 
 
@@ -89,9 +90,10 @@ class Wal:
 
     # -- writing
 
-    def append(self, kind: int, payload: bytes, time_ms: int | None = None) -> None:
+    def append(self, kind: int, payload: bytes, time_ms: int | None = None, *, stay: bool = False) -> None:
         """Hand one record to the operating system; it is replayed whole or not at all.
 
+        stay     write to the current segment, full or not: the record refers to what was declared in it
         time_ms  the newest time in it (Unix ms), by which `drop_before` judges; now when not given
         raises   Refused when the disk does not take it: nothing is kept of it then
                  OverLimit when it is larger than a record may be
@@ -102,7 +104,8 @@ class Wal:
             raise Refused(f"cannot append to {self._directory}: it is closed")
         if self._unsynced_bytes > self._settings.unsynced_bytes_max:
             raise Refused(f"cannot append to {self._directory}: got {self._unsynced_bytes} bytes waiting for the disk")
-        self.roll_if_full()
+        if self._current is None or not stay:
+            self.roll_if_full()
         newest = self._clock.now_ms() if time_ms is None else time_ms
         self._write(kind, self._sequence + 1, newest, payload)
         self._sequence += 1
@@ -409,6 +412,7 @@ class Wal:
     def _count_damage(self, name: SegmentName, offset: int, length: int, where: str) -> None:
         self.damaged += 1
         DAMAGED.labels(self._name).inc()
+        CORRUPTIONS.inc(self._name == "metrics")
         log.error("wal_damaged", segment=str(name), offset=offset, bytes=length, where=where)
 
     def _tidy(self, fd: int, segment: _Segment, clean: bool) -> None:

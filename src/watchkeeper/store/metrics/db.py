@@ -16,14 +16,14 @@ import structlog
 
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Matchers
-from watchkeeper.model.errors import Damaged, OverLimit, Refused
+from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
 from watchkeeper.model.frame import Appended, Floats, FrameSlice, MetricMetadata, Refusal, Row
-from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
+from watchkeeper.model.labels import Labels, LabelTable, Symbols
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.store.files import Files
 from watchkeeper.store.metrics import select
-from watchkeeper.store.metrics.columns import code_labels
-from watchkeeper.store.metrics.frame import Frame, FrameLayout, FrameView, Verdict
+from watchkeeper.store.metrics.frame import FrameLayout, Verdict
+from watchkeeper.store.metrics.frames import Frames
 from watchkeeper.store.metrics.record import (
     METADATA,
     ROWS,
@@ -45,6 +45,8 @@ _EXAMPLES_MAX = 10
 _UPKEEP_S = 30.0
 _QUIET_MS = 45 * 60_000
 _JUMP_MS = 3_600_000
+_DEAD_MS = 2 * 3_600_000  # a series not heard of for so long gives up its column
+_RENEW_RECORDS = 5000
 
 SERIES = gauge("prometheus_tsdb_head_series", "Series in the head.")
 APPENDED = counter("prometheus_tsdb_head_samples_appended", "Samples appended.")
@@ -75,15 +77,13 @@ class MetricDb:
     def __init__(self, files: Files, settings: MetricSettings, clock: Clock) -> None:
         self._files, self._settings, self._clock = files, settings, clock
         self._symbols = Symbols()
-        self._frames: dict[str, Frame] = {}
-        self._by_name: dict[int, list[Frame]] = {}  # code of a metric name → frames that have it
-        self._named: dict[str, int] = {}  # source → columns of it that are in _by_name
+        self._frames = Frames(self._symbols, settings)
         self._metadata: dict[str, list[MetricMetadata]] = {}
         self._wal = Wal(files, f"{_DIRECTORY}/wal", settings.wal, clock)
         self._wal.listeners.append(self._segment_began)
         self._declared: dict[int, _Declared] = {}
         self._boot, self._declarations = secrets.randbits(31), 0
-        self._series = self._samples = 0
+        self._samples = 0
         self._metadata_due = False
         self._drift_ms = clock.now_ms() - clock.monotonic_s() * 1000
         self._steady_from_s = -1e300
@@ -115,7 +115,9 @@ class MetricDb:
         self._ready = True
         self._upkeep = asyncio.create_task(self._keep_up(), name="metrics-upkeep")
         took = round(self._clock.monotonic_s() - began, 3)
-        log.info("metrics_opened", series=self._series, samples=self._samples, seconds=took, damaged=self._wal.damaged)
+        log.info(
+            "metrics_opened", series=self._frames.series, samples=self._samples, seconds=took, damaged=self._wal.damaged
+        )
 
     def _check_format(self) -> None:
         path = f"{_DIRECTORY}/FORMAT"
@@ -144,35 +146,29 @@ class MetricDb:
 
     def stats(self) -> dict[str, int]:
         """Give series, samples, bytes on disk and in memory, and the times of the oldest and newest sample."""
-        frames = list(self._frames.values())
+        frames = self._frames.all()
         sealed, opened = sum(one.sealed_bytes for one in frames), sum(one.open_bytes for one in frames)
         return {
-            "series": self._series,
+            "series": self._frames.series,
             "live_series": sum(one.live() for one in frames),
             "samples": self._samples,
             "bytes": self._wal.size_bytes,
             "memory_bytes": sealed + opened,
             "wal_segment": self._wal.segment,
             "damaged_records": self._wal.damaged,
-            "newest_ms": max((one.latest_ms for one in frames if one.width), default=0),
+            "newest_ms": self._newest_ms(),
         }
+
+    def _newest_ms(self) -> int:
+        return max([0, *(frame.latest_ms for frame in self._frames.all())])
 
     # -- writing
 
     def layout(self, source: str, series: Sequence[Labels]) -> FrameLayout:
         """Register series; see MetricWriter.layout."""
-        frame = self._frames.get(source)
-        if frame is None:
-            frame = Frame(source, self._symbols, self._settings.chunk_rows)
-        self._check_limits(frame, series)
-        table = code_labels(series, self._symbols)
-        columns, fresh = frame.index.find(table)
-        if len(fresh):
-            frame.widen(table.take(fresh))
-            self._series += len(fresh)
-            SERIES.set(self._series)
-        self._attach(frame)
-        return frame.layout(columns)
+        layout = self._frames.layout(source, series, limited=True)
+        SERIES.set(self._frames.series)
+        return layout
 
     def append(self, rows: Sequence[Row]) -> Appended:
         """Store rows; see MetricWriter.append."""
@@ -212,37 +208,12 @@ class MetricDb:
             except (Refused, OverLimit) as error:
                 log.warning("metadata_not_logged", families=len(fresh), error=str(error))
 
-    def _check_limits(self, frame: Frame, series: Sequence[Labels]) -> None:
-        settings = self._settings
-        if frame.width + len(series) <= settings.series_max_per_source and (
-            self._series + len(series) <= settings.series_max
-        ):
-            return
-        codes = self._symbols.overlay()  # so that what is refused leaves no strings behind
-        fresh = len(frame.index.find(code_labels(series, codes))[1])
-        if frame.width + fresh > settings.series_max_per_source:
-            raise OverLimit("series_max_per_source", frame.width + fresh, settings.series_max_per_source)
-        if self._series + fresh > settings.series_max:
-            raise OverLimit("series_max", self._series + fresh, settings.series_max)
-
-    def _attach(self, frame: Frame) -> None:
-        """Make a frame, and its new columns, known to readers."""
-        self._frames.setdefault(frame.source, frame)
-        done = self._named.get(frame.source, 0)
-        if done < frame.width:
-            before = set(select.name_codes(frame.index.table.take(np.arange(done))).tolist())
-            for code in (
-                set(select.name_codes(frame.index.table).tolist()) - before
-                if done
-                else select.name_codes(frame.index.table).tolist()
-            ):
-                self._by_name.setdefault(code, []).append(frame)
-            self._named[frame.source] = frame.width
-
     def _check(self, row: Row, limit_ms: int, alone: bool) -> Verdict:
         layout = row.layout
         assert isinstance(layout, FrameLayout), "a layout of another store"
         assert row.values.shape == layout.columns.shape and row.values.dtype == np.float64, row.values.shape
+        if layout.frame.retired:
+            layout = self._frames.renewed(layout)
         return layout.frame.check(row, layout, limit_ms, self._settings.out_of_order_window_ms, alone)
 
     def _take(self, verdicts: Sequence[Verdict]) -> None:
@@ -277,7 +248,7 @@ class MetricDb:
     def _log(self, verdicts: Sequence[Verdict]) -> None:
         self._wal.roll_if_full()
         if self._metadata_due and self._metadata:
-            self._wal.append(METADATA, encode_metadata(self._metadata))
+            self._wal.append(METADATA, encode_metadata(self._metadata), stay=True)
         self._metadata_due = False
         declarations, rows = [], []
         used: set[int] = set()
@@ -286,16 +257,16 @@ class MetricDb:
             known = self._declared.get(layout.number)
             if known is None:
                 self._declarations += 1
-                known = _Declared(self._boot << 32 | self._declarations, verdict.values)
+                known = _Declared(self._boot << 32 | self._declarations, verdict.values.copy())
                 self._declared[layout.number] = known
             if known.uses < 2 and layout.number not in used:
-                table = layout.frame.index.table.take(layout.columns)
+                table = layout.frame.table_of(layout.columns)
                 declarations.append(declare(known.number, layout.source, table, known.base))
             used.add(layout.number)
             difference = known.base.view(np.uint64) ^ verdict.values.view(np.uint64)
             rows.append(LoggedRow(known.number, verdict.time_ms, verdict.whole, difference))
         newest = max(verdict.time_ms for verdict in verdicts)
-        self._wal.append(ROWS, encode_rows(declarations, rows), newest)
+        self._wal.append(ROWS, encode_rows(declarations, rows), newest, stay=True)
         for number in used:
             self._declared[number].uses += 1
 
@@ -305,7 +276,9 @@ class MetricDb:
 
     def _replay(self) -> None:
         layouts: dict[int, tuple[FrameLayout, Floats]] = {}
-        for kind, payload in self._wal.replay():
+        for number, (kind, payload) in enumerate(self._wal.replay(), 1):
+            if number % _RENEW_RECORDS == 0:
+                self._frames.renew(self._newest_ms() - _DEAD_MS)
             try:
                 if kind == ROWS:
                     self._replay_rows(payload, layouts)
@@ -313,11 +286,11 @@ class MetricDb:
                     self._metadata.update(decode_metadata(payload))
                 else:
                     raise Damaged(f"cannot read record: got kind {kind}, want {ROWS} or {METADATA}")
-            except (Damaged, OverLimit) as error:
+            except (Damaged, BadInput) as error:
                 UNREADABLE.inc()
                 log.warning("record_not_understood", kind=kind, error=str(error))
-        for frame in self._frames.values():
-            frame.publish()
+        self._frames.publish()
+        SERIES.set(self._frames.series)
 
     def _replay_rows(self, payload: bytes, layouts: dict[int, tuple[FrameLayout, Floats]]) -> None:
         declarations, rows = decode_rows(payload)
@@ -326,12 +299,14 @@ class MetricDb:
                 names = list(one.labels)
                 columns = [one.labels[name] for name in names]
                 series = [dict(zip(names, texts, strict=True)) for texts in zip(*columns, strict=True)]
-                layouts[one.number] = (self.layout(one.source, series), one.base)
+                layouts[one.number] = (self._frames.layout(one.source, series, limited=False), one.base)
         for row in rows:
             known = layouts.get(row.number)
             if known is None:
                 raise Damaged(f"cannot read rows: got layout {row.number:#x}, want one that is declared")
             layout, base = known
+            if layout.frame.retired:
+                layout = self._frames.renewed(layout)
             values = (row.values ^ base.view(np.uint64)).view(np.float64)
             restored = Row(layout, row.time_ms, values, row.whole)
             verdict = layout.frame.check(restored, layout, row.time_ms, 1 << 62, alone=True)
@@ -351,18 +326,20 @@ class MetricDb:
     def upkeep(self) -> None:
         """Compress sources that went quiet, drop what is older than the retention or over the memory bound."""
         now_ms = self._clock.now_ms()
-        for frame in self._frames.values():
+        for frame in self._frames.all():
             if frame.open_rows and now_ms - frame.latest_ms > _QUIET_MS:
                 frame.seal_all()
         if self._clock_is_steady(now_ms):
             self._drop_before(now_ms - self._settings.retention_ms)
-        sealed = sum(frame.sealed_bytes for frame in self._frames.values())
+        sealed = sum(frame.sealed_bytes for frame in self._frames.all())
         while sealed > self._settings.memory_bytes_max:
-            oldest = min(frame.oldest_sealed_ms for frame in self._frames.values())
+            oldest = min(frame.oldest_sealed_ms for frame in self._frames.all())
             self._drop_before(oldest + 1)
-            sealed = sum(frame.sealed_bytes for frame in self._frames.values())
+            sealed = sum(frame.sealed_bytes for frame in self._frames.all())
+        self._frames.renew(now_ms - _DEAD_MS)
+        SERIES.set(self._frames.series)
         SEALED_BYTES.set(sealed)
-        OPEN_BYTES.set(sum(frame.open_bytes for frame in self._frames.values()))
+        OPEN_BYTES.set(sum(frame.open_bytes for frame in self._frames.all()))
 
     def _clock_is_steady(self, now_ms: int) -> bool:
         """Say whether the clock has gone on like the monotonic one; for a day after a jump nothing is dropped by it."""
@@ -373,45 +350,32 @@ class MetricDb:
         return self._clock.monotonic_s() >= self._steady_from_s
 
     def _drop_before(self, time_ms: int) -> None:
-        for frame in self._frames.values():
-            frame.drop_before(time_ms)
+        self._frames.drop_before(time_ms)
         self._wal.drop_before(time_ms)
 
     # -- reading
 
     def select(self, matchers: Matchers, start_ms: int, end_ms: int) -> list[FrameSlice]:
         """Give the samples of a closed range; see MetricReader.select."""
-        return select.select(self._views([matchers]), matchers, start_ms, end_ms)
+        return select.select(self._frames.views([matchers]), matchers, start_ms, end_ms)
 
     def series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> LabelTable:
         """Give the labels of matching series; see MetricReader.series."""
         chosen = selectors or [()]
-        return select.series(self._views(chosen), chosen, start_ms, end_ms, self._symbols)
+        return select.series(self._frames.views(chosen), chosen, start_ms, end_ms, self._symbols)
 
     def label_names(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
         """Give label names; see MetricReader.label_names."""
         chosen = selectors or [()]
-        names, _ = select.label_codes(self._views(chosen), None, chosen, start_ms, end_ms)
+        names, _ = select.label_codes(self._frames.views(chosen), None, chosen, start_ms, end_ms)
         return sorted(names)
 
     def label_values(self, name: str, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
         """Give a label's values; see MetricReader.label_values."""
         chosen = selectors or [()]
-        _, codes = select.label_codes(self._views(chosen), name, chosen, start_ms, end_ms)
+        _, codes = select.label_codes(self._frames.views(chosen), name, chosen, start_ms, end_ms)
         return sorted(self._symbols.text(code) for code in codes)
 
     def metadata(self) -> Mapping[str, Sequence[MetricMetadata]]:
         """Give what expositions said about families."""
         return MappingProxyType(dict(self._metadata))
-
-    def _views(self, selectors: Sequence[Matchers]) -> list[FrameView]:
-        """Give the frames that may match: when every selector names its metric, only those that have it."""
-        names = [[one.value for one in matchers if one.name == METRIC_NAME and one.op == "="] for matchers in selectors]
-        if not all(names):
-            return [frame.view for frame in list(self._frames.values())]
-        found: dict[str, Frame] = {}
-        for wanted in names:
-            code = self._symbols.find(wanted[0])
-            for frame in list(self._by_name.get(code, ())) if code is not None else ():
-                found[frame.source] = frame
-        return [frame.view for frame in found.values()]

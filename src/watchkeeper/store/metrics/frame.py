@@ -108,16 +108,20 @@ def unite(parts: list[tuple[Times, Floats]]) -> tuple[Times, Floats]:
 
 
 class Frame:
-    """The writing side; used by one thread. `view` is what readers take."""
+    """The writing side; used by one thread. `view` is what readers take.
+
+    newest_ms  int64[width]: time of each column's newest sample; `newest` its value, ABSENT before the first
+    """
 
     _numbers = count(1)
 
     def __init__(self, source: str, symbols: Symbols, chunk_rows: int) -> None:
         self.source = source
+        self.retired = False  # whether another frame has taken its place
         self.index = ColumnIndex(symbols)
         self.first_ms: Times = np.empty(0, np.int64)
         self.newest_ms: Times = np.empty(0, np.int64)
-        self._newest: Floats = np.empty(0, np.float64)  # the value at newest_ms; ABSENT before the first
+        self.newest: Floats = np.empty(0, np.float64)  # the value at newest_ms; ABSENT before the first
         self._latest_ms = NEVER_MS
         self._all_live = False  # whether every column's newest is a sample
         self._chunk_rows = chunk_rows
@@ -159,7 +163,7 @@ class Frame:
         more = self.width - len(self.newest_ms)
         self.first_ms = np.concatenate([self.first_ms, np.full(more, LATE_MS)])
         self.newest_ms = np.concatenate([self.newest_ms, np.full(more, NEVER_MS)])
-        self._newest = np.concatenate([self._newest, np.full(more, ABSENT)])
+        self.newest = np.concatenate([self.newest, np.full(more, ABSENT)])
         self._all_live = False
         self.publish()
 
@@ -220,7 +224,7 @@ class Frame:
         old = sample & (newest >= time_ms)
         if not old.any():
             return sample
-        before = self._newest[columns]
+        before = self.newest[columns]
         late = old & (newest > time_ms)
         if window_ms and late.any():
             allowed = late & (newest <= time_ms + window_ms)
@@ -254,7 +258,7 @@ class Frame:
         if not len(columns):
             return
         stale = values.view(np.uint64) == STALE_BITS
-        before = self._newest[columns]
+        before = self.newest[columns]
         before_bits = before.view(np.uint64)
         dead = (before_bits == ABSENT_BITS) | (before_bits == STALE_BITS)
         verdict.stored += len(columns) - int(stale.sum())
@@ -265,30 +269,30 @@ class Frame:
         newest, time_ms = self.newest_ms[columns], verdict.time_ms
         verdict.undo.append((columns, newest, before, self._latest_ms))
         if time_ms > self._latest_ms:
-            self.newest_ms[columns], self._newest[columns] = time_ms, values
+            self.newest_ms[columns], self.newest[columns] = time_ms, values
             self._latest_ms = time_ms
             self._all_live = False  # until found out again, by `take`
         else:
             later = newest < time_ms
-            self.newest_ms[columns[later]], self._newest[columns[later]] = time_ms, values[later]
+            self.newest_ms[columns[later]], self.newest[columns[later]] = time_ms, values[later]
 
     def _end_others(self, verdict: Verdict) -> None:
         """Find the live series that a whole row does not name."""
         if verdict.layout.dense and len(verdict.layout) == self.width:
             return
-        bits = self._newest.view(np.uint64)
+        bits = self.newest.view(np.uint64)
         live = (bits != ABSENT_BITS) & (bits != STALE_BITS) & (self.newest_ms < verdict.time_ms)
         live[verdict.layout.columns] = False
         if not live.any():
             return
         ended = np.flatnonzero(live).astype(np.int32)
         verdict.ended = ended
-        self._note(verdict, ended, np.full(len(ended), STALE), self._newest[ended])
+        self._note(verdict, ended, np.full(len(ended), STALE), self.newest[ended])
 
     def undo(self, verdict: Verdict) -> None:
         """Forget a row that was checked; the last one first."""
         for columns, newest, values, latest_ms in reversed(verdict.undo):
-            self.newest_ms[columns], self._newest[columns], self._latest_ms = newest, values, latest_ms
+            self.newest_ms[columns], self.newest[columns], self._latest_ms = newest, values, latest_ms
 
     def take(self, verdict: Verdict) -> None:
         """Store a row that was checked and logged; readers see it when `publish` was called."""
@@ -298,7 +302,7 @@ class Frame:
         strip = self._strip(time_ms)
         if verdict.plain:
             strip.put(time_ms, None, verdict.values, self.width)
-            self.newest_ms[:], self._newest[:], self._latest_ms = time_ms, verdict.values, time_ms
+            self.newest_ms[:], self.newest[:], self._latest_ms = time_ms, verdict.values, time_ms
             return
         columns = None if layout.dense else layout.columns
         values = verdict.values
@@ -313,7 +317,7 @@ class Frame:
             if (first > time_ms).any():
                 self.first_ms[moved] = np.minimum(first, time_ms)
         if layout.dense and len(layout) == self.width:
-            self._all_live = not has_gap(self._newest)
+            self._all_live = not has_gap(self.newest)
 
     def _strip(self, time_ms: int) -> Strip:
         """Give a strip that can still take a row of this time; late rows lie in strips of their own."""
@@ -389,9 +393,34 @@ class Frame:
         """End of the oldest chunk; far in the future when there is none."""
         return min((strip.chunks[0].end_ms for strip in self._strips if strip.chunks), default=LATE_MS)
 
+    def alive(self, since_ms: int) -> Columns:
+        """Give the columns that have not ended and were heard of since a moment."""
+        alive = (self.newest.view(np.uint64) != STALE_BITS) & (self.newest_ms >= since_ms)
+        return np.flatnonzero(alive).astype(np.int32)
+
+    def retire(self) -> None:
+        """Be read from now on, and written to no more."""
+        self.retired = True
+        self.seal_all()
+
+    def succeed(self, table: LabelTable, newest_ms: Times, newest: Floats) -> None:
+        """Go on, with these columns, where another frame stopped."""
+        self.widen(table)
+        self.newest_ms[:], self.newest[:] = newest_ms, newest
+        self._latest_ms = int(newest_ms.max(initial=NEVER_MS))
+
+    def table_of(self, columns: Columns) -> LabelTable:
+        """Give the labels of some columns."""
+        return self.index.table.take(columns)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no rows."""
+        return not any(strip.chunks or strip.open_rows for strip in self._strips)
+
     def live(self) -> int:
         """How many series have not ended."""
-        bits = self._newest.view(np.uint64)
+        bits = self.newest.view(np.uint64)
         return int(((bits != ABSENT_BITS) & (bits != STALE_BITS)).sum())
 
 

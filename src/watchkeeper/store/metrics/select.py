@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, FrameSlice, Times
-from watchkeeper.model.labels import METRIC_NAME, LabelTable, Symbols
+from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.store.metrics.columns import Hashes, Match
 from watchkeeper.store.metrics.frame import FrameView, unite
@@ -44,7 +44,8 @@ def select(views: Iterable[FrameView], matchers: Matchers, start_ms: int, end_ms
     """Give the samples of a closed range, no two series with equal labels."""
     wanted = tuple(matchers)
     parts = [part for view in views if (part := _read(view, wanted, start_ms, end_ms)) is not None]
-    return [FrameSlice(part.labels, part.times, part.values, part.gaps) for part in _merge_equal(parts)]
+    merged = [_without_empty(part) if part.gaps else part for part in _merge_equal(parts)]
+    return [FrameSlice(part.labels, part.times, part.values, part.gaps) for part in merged if part is not None]
 
 
 def _read(view: FrameView, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> _Part | None:
@@ -54,12 +55,14 @@ def _read(view: FrameView, matchers: tuple[Matcher, ...], start_ms: int, end_ms:
     times, values, gaps = view.read(match.columns, start_ms, end_ms)
     if not len(times):
         return None
-    part = _Part(match.labels, match.hashes, times, values, gaps)
-    return _without_empty(part) if gaps else part
+    return _Part(match.labels, match.hashes, times, values, gaps)
 
 
 def _without_empty(part: _Part) -> _Part | None:
-    """Leave out series and rows without a single sample."""
+    """Leave out series without a single sample, and rows without anything.
+
+    Only after merging: the staleness marker that ends a series may lie in another frame than its samples.
+    """
     bits = part.values.view(np.uint64)
     absent = bits == ABSENT_BITS
     hole = absent | (bits == STALE_BITS)
@@ -146,8 +149,3 @@ def label_codes(
                 codes.update(np.unique(chosen.column(name)).tolist())
     codes.discard(0)
     return names, codes
-
-
-def name_codes(table: LabelTable) -> npt.NDArray[np.int32]:
-    """Give the codes of a frame's metric names, each once."""
-    return np.unique(table.column(METRIC_NAME))

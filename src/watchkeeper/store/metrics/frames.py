@@ -1,0 +1,159 @@
+"""All frames of the store: by source for writing, by metric name for reading.
+
+A frame's columns are never taken back, so a source whose series come and go is given a new frame when most columns
+of the old one are dead. The old one is read until its samples are past the retention; layouts that were made for it
+are exchanged when they are next used.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from watchkeeper.model.doors import Matchers
+from watchkeeper.model.errors import OverLimit
+from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
+from watchkeeper.store.metrics.chunk import Columns
+from watchkeeper.store.metrics.columns import code_labels
+from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, FrameView
+from watchkeeper.store.settings import MetricSettings
+
+_RENEW_COLUMNS_MIN = 256
+_RENEWED_MAX = 100_000
+
+
+class Frames:
+    """Used by one thread, but for `views`.
+
+    series  columns of the frames that are written to
+    """
+
+    def __init__(self, symbols: Symbols, settings: MetricSettings) -> None:
+        self._symbols, self._settings = symbols, settings
+        self._current: dict[str, Frame] = {}
+        self._old: list[Frame] = []
+        self._by_name: dict[int, list[Frame]] = {}  # code of a metric name → frames that have it
+        self._renewed: dict[int, FrameLayout] = {}  # number of an old frame's layout → the one in its place
+        self.series = 0
+
+    def all(self) -> list[Frame]:
+        """Give every frame that may hold samples."""
+        return [*list(self._current.values()), *list(self._old)]
+
+    def layout(self, source: str, series: Sequence[Labels], *, limited: bool) -> FrameLayout:
+        """Give the layout of a list of series of a source.
+
+        limited  whether the limits of the settings hold (what the log says was once within them)
+        raises   OverLimit
+        """
+        frame = self._frame(source)
+        if limited and not self._fits(frame, series):
+            self._renew(frame, frame.alive(NEVER_MS))  # what has ended makes room
+            frame = self._frame(source)
+            self._check_limits(frame, series)
+        return self._layout(frame, code_labels(series, self._symbols))
+
+    def renewed(self, layout: FrameLayout) -> FrameLayout:
+        """Give the layout that stands for one whose frame is not written to any more."""
+        known = self._renewed.get(layout.number)
+        if known is None or known.frame.retired:
+            table = layout.frame.table_of(layout.columns)
+            known = self._layout(self._frame(layout.source), table)
+            if len(self._renewed) >= _RENEWED_MAX:
+                self._renewed.clear()
+            self._renewed[layout.number] = known
+        return known
+
+    def views(self, selectors: Sequence[Matchers]) -> list[FrameView]:
+        """Give the frames that may match: when every selector names its metric, only those that have it."""
+        names = [[one.value for one in matchers if one.name == METRIC_NAME and one.op == "="] for matchers in selectors]
+        if not all(names):
+            return [frame.view for frame in self.all()]
+        found: dict[int, Frame] = {}
+        for wanted in names:
+            code = self._symbols.find(wanted[0])
+            for frame in list(self._by_name.get(code, ())) if code is not None else ():
+                found[id(frame)] = frame
+        return [frame.view for frame in found.values()]
+
+    def publish(self) -> None:
+        """Let readers see all frames as they are now."""
+        for frame in self._current.values():
+            frame.publish()
+
+    # -- upkeep
+
+    def renew(self, dead_before_ms: int) -> int:
+        """Give a new frame to sources most of whose series ended, or were last heard of before a moment."""
+        due = [frame for frame in self._current.values() if frame.width >= _RENEW_COLUMNS_MIN]
+        due = [frame for frame in due if 2 * len(frame.alive(dead_before_ms)) < frame.width]
+        for frame in due:
+            self._renew(frame, frame.alive(dead_before_ms))
+        return len(due)
+
+    def _renew(self, frame: Frame, alive: Columns) -> None:
+        if frame.source not in self._current or 8 * len(alive) > 7 * frame.width:
+            return  # too little to gain
+        frame.retire()
+        self._old.append(frame)
+        new = Frame(frame.source, self._symbols, self._settings.chunk_rows)
+        new.succeed(frame.table_of(alive), frame.newest_ms[alive], frame.newest[alive])
+        self._current[frame.source] = new
+        self._note_names(new, 0)
+        self.series += new.width - frame.width
+
+    def drop_before(self, time_ms: int) -> None:
+        """Let go of chunks wholly older than a moment, and of frames that have nothing left."""
+        for frame in self.all():
+            frame.drop_before(time_ms)
+        gone = [frame for frame in self._old if frame.is_empty]
+        for frame in list(self._current.values()):
+            if frame.is_empty and 0 <= frame.latest_ms < time_ms:
+                frame.retire()
+                del self._current[frame.source]
+                self.series -= frame.width
+                gone.append(frame)
+        if gone:
+            self._old = [frame for frame in self._old if not frame.is_empty]
+            lost = set(map(id, gone))
+            left = {
+                code: [frame for frame in frames if id(frame) not in lost] for code, frames in self._by_name.items()
+            }
+            self._by_name = {code: frames for code, frames in left.items() if frames}
+
+    # -- inside
+
+    def _frame(self, source: str) -> Frame:
+        frame = self._current.get(source)
+        return Frame(source, self._symbols, self._settings.chunk_rows) if frame is None else frame
+
+    def _layout(self, frame: Frame, table: LabelTable) -> FrameLayout:
+        columns, fresh = frame.index.find(table)
+        before = frame.width
+        if len(fresh):
+            frame.widen(table.take(fresh))
+            self.series += len(fresh)
+        self._current.setdefault(frame.source, frame)
+        self._note_names(frame, before)
+        return frame.layout(columns)
+
+    def _note_names(self, frame: Frame, before: int) -> None:
+        """Add a frame to the index by the metric names that its columns from a number on brought."""
+        if frame.width == before:
+            return
+        names = frame.index.table.column(METRIC_NAME)
+        for code in np.setdiff1d(names[before:], names[:before]).tolist():
+            self._by_name.setdefault(code, []).append(frame)
+
+    def _fits(self, frame: Frame, series: Sequence[Labels]) -> bool:
+        """Say whether there is room even if all series were new."""
+        settings, number = self._settings, len(series)
+        return frame.width + number <= settings.series_max_per_source and self.series + number <= settings.series_max
+
+    def _check_limits(self, frame: Frame, series: Sequence[Labels]) -> None:
+        of_source, in_all = self._settings.series_max_per_source, self._settings.series_max
+        codes = self._symbols.overlay()  # so that what is refused leaves no strings behind
+        fresh = len(frame.index.find(code_labels(series, codes))[1])
+        if frame.width + fresh > of_source:
+            raise OverLimit("series_max_per_source", frame.width + fresh, of_source)
+        if self.series + fresh > in_all:
+            raise OverLimit("series_max", self.series + fresh, in_all)
