@@ -7,6 +7,8 @@ export interface User {
   login: string;
   name: string;
   role: 'Admin' | 'Editor' | 'Viewer';
+  /** Nobody needs to sign in: there is no account to leave. */
+  open?: boolean;
 }
 
 /** undefined: not known yet; null: nobody is signed in. */
@@ -70,7 +72,7 @@ export async function data<T>(path: string, params?: Params, abort?: AbortSignal
 export async function loadUser(): Promise<void> {
   try {
     const found = await get<any>('/api/user');
-    user.value = { login: found.login, name: found.name || found.login, role: found.role ?? found.orgRole ?? 'Viewer' };
+    user.value = { login: found.login, name: found.name || found.login, role: found.role || found.orgRole || 'Viewer', open: found.id === 0 };
   } catch (error) {
     user.value = null;
     if (error instanceof ApiError && error.status !== 401) throw error;

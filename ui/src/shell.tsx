@@ -56,8 +56,8 @@ function Current() {
   const [error, setError] = useState('');
   useEffect(() => {
     setError('');
-    if (!PAGES[page] || loaded.has(page)) return;
-    PAGES[page]().then(found => { loaded.set(page, found); redraw(turn => turn + 1); }, () => setError('cannot load this page: reload to get the newest version'));
+    // Asked again even when it has come since this was drawn: a module that is here costs nothing.
+    PAGES[page]?.().then(found => { loaded.set(page, found); redraw(turn => turn + 1); }, () => setError('cannot load this page: reload to get the newest version'));
   }, [page]);
   if (!PAGES[page]) return <div class="empty"><h1>There is nothing here</h1><p>No page has the address {path.value}. <a href="/">Go to the overview</a></p></div>;
   const Found = loaded.get(page);
@@ -82,8 +82,7 @@ function Nav() {
 }
 
 function Account() {
-  const { name, login, role } = user.value!;
-  const open = login === 'anonymous';
+  const { name, login, role, open } = user.value!;
   return (
     <Popover label="Account" side="right" button={<><Icon name="user" /><span class="wide-only">{open ? role : login}</span></>}>
       {() => (

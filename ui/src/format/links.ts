@@ -4,7 +4,7 @@
 export function safeHref(href: unknown): string {
   if (typeof href !== 'string') return '';
   // eslint-disable-next-line no-control-regex
-  const text = href.replace(/[\u0000-\u0020]+/g, ' ').trim();
+  const text = href.replace(/[\u0000-\u001f]/g, '').trim(); // as browsers do before they look at the scheme
   if (/^https?:\/\/[^/]/i.test(text)) return text;
   if (/^[/\\]{2}/.test(text) || text.includes('\\')) return '';
   if (text.startsWith('/') || text.startsWith('?') || text.startsWith('#')) return text;

@@ -104,7 +104,7 @@ async function ask(kind: Kind, expr: string, tab: string, abort: AbortSignal): P
   const [answer] = await askBatch(from, kind === 'logql' ? own.to : to, [{ kind, expr, instant, step, limit: kind === 'logql' ? 1000 : undefined }], abort);
   if (answer.status === 'error') throw new Error(answer.error ?? 'the query failed');
   const target: Target = { refId: 'A', kind, expr, instant, factor: 1, format: instant ? 'table' : 'time_series' };
-  const frames = configure(toFrames(answer, target, '{{__full}}', true).map(frame => ({ ...frame, fields: frame.fields.map(field => ({ ...field, legend: undefined })) })), { defaults: { unit: instant ? undefined : 'short', custom: undefined }, overrides: [] });
+  const frames = configure(toFrames(answer, target, undefined, true), { defaults: { unit: instant ? undefined : 'short', custom: undefined }, overrides: [] });
   return { data: { frames, lines: toLines(answer), span: own, notices: answer.warnings ?? [] }, took: performance.now() - began, step, lines: answer.type === 'streams' };
 }
 
