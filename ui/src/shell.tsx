@@ -100,12 +100,10 @@ function Account() {
 function Help() {
   if (!helpOpen.value) return null;
   return (
-    <div class="veil" onClick={() => { helpOpen.value = false; }}>
-      <div class="dialog" role="dialog" aria-modal="true" aria-label="Keyboard keys" onClick={event => event.stopPropagation()}>
-        <header><h2>Keyboard</h2><button type="button" class="button icon-only" aria-label="Close" ref={element => element?.focus()} onClick={() => { helpOpen.value = false; }}><Icon name="close" /></button></header>
-        <dl class="keys">{KEYS.map(([keys, what]) => <div><dt>{keys.split(' ').map(key => <kbd>{key}</kbd>)}</dt><dd>{what}</dd></div>)}</dl>
-      </div>
-    </div>
+    <dialog class="dialog" aria-label="Keyboard keys" ref={element => { if (element && !element.open) element.showModal(); }} onClose={() => { helpOpen.value = false; }}>
+      <header><h2>Keyboard</h2><button type="button" class="button icon-only" aria-label="Close" onClick={() => { helpOpen.value = false; }}><Icon name="close" /></button></header>
+      <dl class="keys">{KEYS.map(([keys, what]) => <div><dt>{keys.split(' ').map(key => <kbd>{key}</kbd>)}</dt><dd>{what}</dd></div>)}</dl>
+    </dialog>
   );
 }
 
