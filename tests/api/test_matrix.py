@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 
 from tests.net.judges.asgi import Client
+from tests.net.judges.fuzz import assert_no_route_breaks
 from tests.net.judges.hostile import assert_bombs_refused, assert_headers, assert_paths_have_one_meaning
 from tests.net.judges.matrix import assert_matrix
 from tests.net.judges.world import PASSWORD, World
@@ -107,6 +108,12 @@ def test_every_answer_carries_the_headers(tmp_path: Path) -> None:
     world = World(tmp_path)
     routes = _routes(world)
     assert assert_headers(routes, world.app(routes), {"x-api-key": world.key(Scope.ADMIN)}) > 100
+
+
+def test_no_route_breaks(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    routes = [route for route in _routes(world) if not route.path.endswith(("/logout", "/push/logs/{rest:path}"))]
+    assert assert_no_route_breaks(routes, world.app(routes), world.session("admin"), tries=40) > 500
 
 
 def test_a_database_copy_opens_nothing(tmp_path: Path) -> None:

@@ -312,6 +312,18 @@ def test_requests_over_the_limit_wait_outside_but_health_is_told() -> None:
     assert asyncio.run(run()) == [503, 200, 200, 200]
 
 
+def test_while_starting_only_open_routes_answer() -> None:
+    routes = [_open(_show, "/health"), _open_for(READ, _show, ("GET",))]
+    ready = [False]
+    client = Client(build_app(routes, OpenDoor("[::1]:1"), NetSettings(), ready=lambda: ready[0]))
+    refused = client.call("GET", "/x")
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    check_headers(refused)
+    assert client.call("GET", "/health").status == 200
+    ready[0] = True
+    assert client.call("GET", "/x").status == 200
+
+
 def test_a_handler_learns_that_the_caller_is_gone() -> None:
     async def run() -> list[bool]:
         seen = []

@@ -6,6 +6,7 @@ source  github.com/prometheus/alertmanager, api/v2; compared with Alertmanager 0
 """
 
 import re
+from functools import wraps
 from typing import Any
 
 from starlette.responses import PlainTextResponse, Response
@@ -58,6 +59,7 @@ def _under(prefix: str, api: "_Api") -> list[Route]:
 def _answering(handler: Handler) -> Handler:
     """Turn what a body or a parameter has wrong into the answer that Alertmanager gives."""
 
+    @wraps(handler)  # the audit log calls an entry by its handler's name
     async def answered(call: Call) -> Response:
         try:
             return await handler(call)

@@ -79,20 +79,28 @@ def build_app(
     *,
     audit: Recorder | None = None,
     clock: Clock | None = None,
+    ready: Callable[[], bool] = lambda: True,
 ) -> ASGIApp:
     """Make the ASGI application of all routes.
 
     door   says who is calling
     audit  keeps the audit log; left out, nothing is kept (tests of one stage)
+    ready  while it says no, every route that is not open is answered 503 with Retry-After
     """
-    return _App(routes, door, settings, audit or NoRecord(), clock or SystemClock())
+    return _App(routes, door, settings, audit or NoRecord(), clock or SystemClock(), ready)
 
 
 class _App:
     def __init__(
-        self, routes: Sequence[Route], door: Doorkeeper, settings: NetSettings, audit: Recorder, clock: Clock
+        self,
+        routes: Sequence[Route],
+        door: Doorkeeper,
+        settings: NetSettings,
+        audit: Recorder,
+        clock: Clock,
+        ready: Callable[[], bool],
     ) -> None:
-        self._router = Router(routes)
+        self._router, self._ready = Router(routes), ready
         self._door, self._audit, self._clock = door, audit, clock
         self._gate = Gate(settings)
         self._origin = Origin(settings)
@@ -171,6 +179,8 @@ class _App:
         route = self._choose(place, visit)
         if route is None:
             return Response(status_code=204, headers={"allow": place.allow})
+        if not route.access.open and not self._ready():
+            raise Refused("starting or stopping, try again", retry_after_s=1)
         credentials = _credentials(visit)
         await self._admit(visit, route, credentials)
         https = self._origin.https or scope.get("scheme") == "https"
