@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import struct
 from collections.abc import Mapping, Sequence
 
@@ -6,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.collect.conftest import RecordingWriter
+
 from watchkeeper.collect.remote_write import Received, RemoteWrite, RemoteWriteSettings
 from watchkeeper.model.errors import BadInput, Refused
 from watchkeeper.model.frame import STALE_BITS
@@ -242,7 +243,5 @@ def test_damaged_requests_raise_nothing_but_bad_input(junk: bytes, at: int, byte
     good = bytearray(b"".join(series(labels, [(1.0, NOW_MS)]) for labels in target(8)))
     good[at % len(good)] = byte
     for body in (junk, bytes(good)):
-        try:
+        with contextlib.suppress(BadInput):
             receive(RecordingWriter(), body)
-        except BadInput:
-            pass
