@@ -1,11 +1,5 @@
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # so that the tests can import liststore
-
-from liststore import ListStore
+from tests.query.logql.liststore import ListStore
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from liststore import ListStore
+from tests.query.logql.liststore import ListStore
 
 from watchkeeper.model.errors import BadQuery, OverLimit
 from watchkeeper.query.logql.engine import Engine
