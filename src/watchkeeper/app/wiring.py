@@ -1,6 +1,7 @@
 """The machine on one page: every part made, joined to the others, put in order; the only place that joins stages."""
 
 import os
+import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from watchkeeper.collect.logs.push import Push
 from watchkeeper.collect.logs.tailer import Tailer
 from watchkeeper.collect.remote_write import RemoteWrite
 from watchkeeper.collect.scrape import Scraper
+from watchkeeper.exporters import node
 from watchkeeper.gateway import rest as gateway
 from watchkeeper.gateway.overview import Overview as GatewayOverview
 from watchkeeper.gateway.services import Sources
@@ -176,6 +178,8 @@ def _watch_without_http(scraper: Scraper, loaded: Loaded, listen: str) -> None:
     interval_ms = loaded.own.watch.interval_ms
     if loaded.watches_itself:
         scraper.add_local("watchkeeper", listen, exposition, interval_ms)
+    if loaded.watches_host:
+        scraper.add_local("node", platform.node(), node.collect, interval_ms)
 
 
 def _status_sources(
