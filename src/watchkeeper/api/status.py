@@ -64,7 +64,7 @@ class _Status:
     async def target_metadata(self, call: Call) -> Response:
         """Answer GET /api/v1/targets/metadata; metric=, limit=."""
         metric, text = call.first("metric"), call.first("limit")
-        if text and not text.isdigit():
+        if text and not text.isdecimal():
             return failure(400, "bad_data", "limit must be a number")
         found = [one for one in self.sources.target_metadata() if metric in ("", one.get("metric"))]
         return success(found[: int(text[:9]) or None] if text else found)

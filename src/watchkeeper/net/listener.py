@@ -174,7 +174,7 @@ class _Guarded(HttpToolsProtocol):
 
 def _split(listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
+    if not colon or not port.isdecimal() or int(port[:9]) > 65535:
         raise BadInput(f"cannot listen: got {listen!r}, want HOST:PORT")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 # ":9090" means all, as in Prometheus
 

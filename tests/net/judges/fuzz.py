@@ -19,10 +19,29 @@ ATOMS: list[Any] = [
     "NaN", "\0", "a\r\nb", "\ud7ff\u202e", "x" * 300, "{", "up", '{job="x"}', "1h", "2026-01-01T00:00:00Z", "../x",
     "١٢", [], {},
 ]  # fmt: skip
+QUERIES = [
+    "up", "rate(up[5m])", "sum by (job) (up)", "{", "1", '"x"', "up offset -1h", "topk(1e9, up)", "up @ 1e300",
+    "label_replace(up, '', '$1', 'job', '(.*)')", "up[5m:1s]", "histogram_quantile(NaN, up)", "absent(up) or vector(1)",
+    '{job="x"}', '{job=~".+"} |= "a"', 'rate({job="x"}[1m])', '{job="x"} | json | a > 1', '{job="x"} | unwrap a',
+]  # fmt: skip
+TIMES = [
+    "0",
+    "-1",
+    "1795318796",
+    "1795318796.5",
+    "1e18",
+    "-1e18",
+    "9223372036854775807",
+    "NaN",
+    "Inf",
+    "2026-11-22T00:00:00Z",
+    "",
+]
 NAMES = [
     "query", "start", "end", "step", "time", "match[]", "limit", "timeout", "user", "password", "name", "scopes",
-    "role", "login", "dashboard", "title", "uid", "version", "folderUid", "oldPassword", "newPassword", "queries", "from", "to",
-    "ref", "expr", "kind", "matchers", "startsAt", "endsAt", "createdBy", "comment", "id", "labels", "annotations",
+    "role", "login", "dashboard", "title", "uid", "version", "folderUid", "oldPassword", "newPassword", "queries",
+    "from", "to", "ref", "expr", "kind", "matchers", "startsAt", "endsAt", "createdBy", "comment", "id", "labels",
+    "annotations",
     "streams", "stream", "values", "isRegex", "isEqual", "value", "filter", "active", "type", "before", "page", "tag",
     "direction", "since", "interval", "instant", "overwrite", "secondsToLive", "metric", "dedup", "lookback_delta",
     "stats",
@@ -56,9 +75,11 @@ async def _fuzz(routes: Sequence[Route], client: Client, tries: int, chance: ran
 def _calls(route: Route, tries: int, chance: random.Random) -> Iterator[tuple[str, bytes, str]]:
     for _ in range(tries):
         parts = [_segment(chance) if part.startswith("{") else part for part in route.path.split("/")]
-        query = "&".join(
-            f"{quote(chance.choice(NAMES))}={quote(_text(chance), errors='ignore')}" for _ in range(chance.randrange(5))
-        )
+        fields = [(chance.choice(NAMES), _text(chance)) for _ in range(chance.randrange(5))]
+        if chance.random() < 0.5:  # a query that could be answered, but for one part
+            fields += [("query", chance.choice(QUERIES)), ("step", chance.choice(["15", "1m", "0", "1e-9"]))]
+            fields += [(name, chance.choice(TIMES)) for name in ("start", "end", "time")]
+        query = "&".join(f"{quote(name)}={quote(text)}" for name, text in fields)
         kind, body = chance.choice(
             [
                 ("application/json", orjson.dumps(_json(chance, 4))),

@@ -89,7 +89,7 @@ def _token(text: str, place: int) -> tuple[Token, int]:
         while end < len(text) and text[end] == "-" and (more := _WORD.match(text, end + 1)):
             end = more.end()
         return Token("FLAG", text[place:end], place), end
-    if first.isdigit() or (first == "." and text[place + 1 : place + 2].isdigit()):
+    if _AMOUNT.match(text, place):
         return _amount(text, place)
     for operator in _OPERATORS:
         if text.startswith(operator, place):

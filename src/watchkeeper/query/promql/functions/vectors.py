@@ -76,7 +76,7 @@ def _sort_by_label(*, falling: bool) -> Callable[[Applied], Value]:
 def _natural(text: str) -> list[tuple[bool, int, str]]:
     """Give a key that sorts a2 before a10."""
     pieces = _PIECES.split(text)
-    return [(not piece.isdigit(), int(piece) if piece.isdigit() else 0, piece) for piece in pieces if piece]
+    return [(not piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece) for piece in pieces if piece]
 
 
 VECTOR: dict[str, Callable[[Applied], Value]] = {
