@@ -134,8 +134,10 @@ TEXT = [
     b"# EOF\na 1\n",
     b"a 1\n# TYPE a counter\n",
     b"# TYPE a counter\n# TYPE a gauge\na 1\n",
-    b'# TYPE a histogram\na_bucket{le="1"} 1\na_bucket{le="2.50"} 2\na_bucket{le="1e6"} 2\n'
-    b'a_bucket{le="+Inf"} 3\na_sum 1\na_count 3\n',
+    (
+        b'# TYPE a histogram\na_bucket{le="1"} 1\na_bucket{le="2.50"} 2\na_bucket{le="1e6"} 2\n'
+        b'a_bucket{le="+Inf"} 3\na_sum 1\na_count 3\n'
+    ),
     b'# TYPE a histogram\na_bucket{le="x"} 1\na_bucket{le="0"} 2\na_bucket{le="-1"} 2\na_bucket{le="1234567"} 3\n',
     b'# TYPE a summary\na{quantile="0.5"} NaN\na{quantile="1"} 3\na_sum 0\na_count 0\n',
     b'# TYPE a gauge\na{le="1"} 1\n',
@@ -205,8 +207,10 @@ OPENMETRICS = [
     b"# HELP a \na 1\n# EOF\n",
     b'# HELP a x\\ny\\\\z\\"\na 1\n# EOF\n',
     b"#HELP a x\na 1\n# EOF\n",
-    b'# TYPE a histogram\na_bucket{le="1"} 1 # {trace_id="x"} 0.5\n'
-    b'a_bucket{le="+Inf"} 1 # {trace_id="x"} 0.5 1600000000.1\n# EOF\n',
+    (
+        b'# TYPE a histogram\na_bucket{le="1"} 1 # {trace_id="x"} 0.5\n'
+        b'a_bucket{le="+Inf"} 1 # {trace_id="x"} 0.5 1600000000.1\n# EOF\n'
+    ),
     b"a_total 1 # {} 1\n# EOF\n",
     b'a_total 1 # {x="y"}\n# EOF\n',
     b'a_total 1 # {x="y"} z\n# EOF\n',

@@ -193,7 +193,7 @@ class RealPrometheus:
             threading.Event().wait(0.1)
 
     def stop(self) -> None:
-        self._process.terminate()
+        self._process.kill()  # a sender would first try for a minute to get rid of what it has
         self._process.wait(10)
         self._log.close()
 

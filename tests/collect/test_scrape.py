@@ -128,8 +128,10 @@ def test_a_target_that_goes_leaves_stale_markers(writer: RecordingWriter) -> Non
         ),
         (
             {"label_value_length_limit": 8},
-            'label_value_length_limit exceeded (metric: a, label name: long_label_name, value: "long value", '
-            "length: 10, limit: 8)",
+            (
+                'label_value_length_limit exceeded (metric: a, label name: long_label_name, value: "long value", '
+                "length: 10, limit: 8)"
+            ),
         ),
     ],
 )
