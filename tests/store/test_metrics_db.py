@@ -650,3 +650,25 @@ def test_a_writer_may_use_its_array_again() -> None:
         await again.stop()
 
     run(scenario)
+
+
+def test_a_full_disk_does_not_prevent_a_start() -> None:
+    async def scenario() -> None:
+        files = SimFiles()
+        db = make(files)
+        await db.start()
+        layout = db.layout("a", cpu("1"))
+        db.append([Row(layout, 1000, values(1))])
+        await db.stop()
+        files.space = files.used()
+        again = make(files)
+        await again.start()
+        assert len(samples(again)) == 1
+        with pytest.raises(Refused):
+            again.append([Row(again.layout("a", cpu("1")), 2000, values(1))])
+        files.space += 1 << 20
+        assert again.append([Row(again.layout("a", cpu("1")), 2000, values(1))]).stored == 1
+        await again.commit()
+        await again.stop()
+
+    run(scenario)

@@ -4,6 +4,7 @@ Paths are relative to a root, with forward slashes. Operations raise OSError as 
 it is decided by those who know what the bytes mean.
 """
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -146,6 +147,7 @@ class RealFiles:
             raise Refused(
                 f"cannot lock data directory {self._root}: got a lock held by process {holder}, want it free"
             ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # who holds it is only told to people; a full disk must not prevent a start
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return fd

@@ -185,7 +185,7 @@ class Wal:
 
     def _reserve(self, fd: int) -> None:
         """Reserve the segment's space, less where the disk is small; without any when it is nearly full."""
-        size = min(self._settings.segment_bytes, self._files.free_bytes() // 16)
+        size = min(self._settings.segment_bytes, self._files.free_bytes() // 64)
         while size >= _SEGMENT_BYTES_MIN:
             try:
                 self._files.fallocate(fd, size)

@@ -28,14 +28,11 @@ class Chunk:
     columns: Columns
     groups: tuple[bytes, ...]
     gaps: npt.NDArray[np.bool_]
+    size_bytes: int
 
     @property
     def n_rows(self) -> int:
         return len(self.offsets)
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(map(len, self.groups)) + self.offsets.nbytes + self.columns.nbytes + 33 * len(self.groups) + 400
 
     def times(self) -> Times:
         """Give int64[rows]."""
@@ -89,11 +86,13 @@ def seal(times: Times, values: Floats) -> Chunk:
     """
     columns, gap = _occupied(values)
     by_column = np.ascontiguousarray(values.T) if len(columns) == values.shape[1] else values.T[columns]
-    starts = range(0, len(columns), GROUP_COLUMNS)
-    groups = tuple(encode(by_column[start : start + GROUP_COLUMNS]) for start in starts)
-    gaps = np.array([gap[start : start + GROUP_COLUMNS].any() for start in starts], np.bool_)
+    groups = encode(by_column) if len(columns) else ()
+    gaps = np.array(
+        [gap[start : start + GROUP_COLUMNS].any() for start in range(0, len(columns), GROUP_COLUMNS)], np.bool_
+    )
     offsets = (times - times[0]).astype(np.uint32)
-    return Chunk(int(times[0]), int(times[-1]), offsets, columns, groups, gaps)
+    size = sum(map(len, groups)) + offsets.nbytes + columns.nbytes + 33 * len(groups) + 400
+    return Chunk(int(times[0]), int(times[-1]), offsets, columns, groups, gaps, size)
 
 
 def _occupied(values: Floats) -> tuple[Columns, npt.NDArray[np.bool_]]:

@@ -45,34 +45,51 @@ _SCALE_OF_KIND = np.array((1.0, *_SCALES))
 Places = npt.NDArray[np.uint8]
 
 
-def encode(values: Floats) -> bytes:
-    """Pack float64[columns, rows]; at least one of each."""
+def encode(values: Floats) -> tuple[bytes, ...]:
+    """Pack float64[columns, rows], at least one of each, as groups of GROUP_COLUMNS columns.
+
+    What can be found out for all columns at once is: a chunk is many small groups, and NumPy's calls would be most
+    of the work.
+    """
     values = np.ascontiguousarray(values)
-    packed_holes = patterns = b""
-    if not np.isfinite(values).all() or (values.view(np.uint64) == _MINUS_ZERO).any():
-        holes = ~np.isfinite(values) | (values.view(np.uint64) == _MINUS_ZERO)
-        packed_holes = zstandard.compress(np.packbits(holes).tobytes(), 1)
-        patterns = _pack(values.view(np.uint64)[holes])
+    bits, holes = values.view(np.uint64), None
+    if not np.isfinite(values).all() or (bits == _MINUS_ZERO).any():
+        holes = ~np.isfinite(values) | (bits == _MINUS_ZERO)
         values = _filled(values, holes)
     kinds, ints = _classify(values)
+    steps = np.diff(ints, axis=1)
+    strides = _take_out_strides(steps)
+    groups = []
+    for start in range(0, len(values), GROUP_COLUMNS):
+        group = slice(start, start + GROUP_COLUMNS)
+        packed_holes = patterns = b""
+        if holes is not None and holes[group].any():
+            packed_holes = zstandard.compress(np.packbits(holes[group]).tobytes(), 1)
+            patterns = _pack(bits[group][holes[group]])
+        groups.append(
+            _group(kinds[group], packed_holes, patterns, values[group], ints[group], strides[group], steps[group])
+        )
+    return tuple(groups)
+
+
+def _group(
+    kinds: Places, holes: bytes, patterns: bytes, values: Floats, ints: Ints, strides: Ints, steps: Ints
+) -> bytes:
     constant, floats = kinds == _CONSTANT, kinds == _FLOATS
     whole = ~(constant | floats)
     places = np.empty(len(kinds), np.uint8)
     for mine in (constant, floats, whole):
-        places[mine] = np.arange(mine.sum())
-    multiples = ints[whole]
-    steps = np.diff(multiples, axis=1)
-    strides = np.gcd.reduce(steps, axis=1) if steps.shape[1] else np.ones(len(steps), np.int64)
-    strides[strides == 0] = 1
+        places[mine] = np.arange(np.count_nonzero(mine))
+    own = strides[whole]
     sections = (
         kinds.tobytes(),
         places.tobytes(),
-        packed_holes,
+        holes,
         patterns,
         values[constant, 0].tobytes(),
-        multiples[:, 0].tobytes(),
-        strides.tobytes() if (strides != 1).any() else b"",
-        _pack(steps // strides[:, None]),
+        ints[whole, 0].tobytes(),
+        own.tobytes() if (own != 1).any() else b"",
+        _pack(steps[whole]),
         _pack(values[floats], _AUTO),
     )
     return _LENGTHS.pack(*map(len, sections)) + b"".join(sections)
@@ -142,18 +159,35 @@ def _classify(values: Floats) -> tuple[npt.NDArray[np.uint8], Ints]:
     return kinds, ints
 
 
-def _find_multiples(values: Floats, scale: float, number: int, kinds: npt.NDArray[np.uint8], ints: Ints) -> None:
+def _find_multiples(values: Floats, scale: float, number: int, kinds: Places, ints: Ints) -> None:
     left = np.flatnonzero(kinds == _FLOATS)
-    first = values[left, 0]
-    left = left[np.rint(first * scale) / scale == first]  # most that do not fit show it here
+    ends = values[left][:, [0, -1]]
+    scaled = np.rint(ends * scale)
+    left = left[
+        ((scaled / scale == ends) & (np.abs(scaled) <= _EXACT)).all(axis=1)
+    ]  # most that do not fit show it here
     if not len(left):
         return
     plain = values[left]
-    scaled = np.rint(plain * scale) if scale != 1 else np.rint(plain)
-    back = scaled / scale if scale != 1 else scaled
-    fits = ((back == plain) & (np.abs(scaled) <= _EXACT)).all(axis=1)
+    scaled = plain if scale == 1 else np.rint(plain * scale)
+    near = (scaled.max(axis=1) <= _EXACT) & (scaled.min(axis=1) >= -_EXACT)
+    counts = np.where(near[:, None], scaled, 0).astype(np.int64) if not near.all() else scaled.astype(np.int64)
+    back = counts if scale == 1 else counts / scale
+    fits = near & (back == plain).all(axis=1)
     kinds[left[fits]] = number
-    ints[left[fits]] = scaled[fits]
+    ints[left[fits]] = counts[fits]
+
+
+def _take_out_strides(steps: Ints) -> Ints:
+    """Give the largest common divisor of each row of steps, and divide by it in place."""
+    strides = np.ones(len(steps), np.int64)
+    if steps.shape[1]:
+        maybe = np.flatnonzero(np.gcd.reduce(steps[:, :8], axis=1) != 1)
+        strides[maybe] = np.gcd.reduce(steps[maybe], axis=1)
+        strides[strides == 0] = 1
+        large = np.flatnonzero(strides != 1)
+        steps[large] //= strides[large, None]
+    return strides
 
 
 def _multiples(sections: list[bytes], places: Places, kinds: Places, rows: int) -> Ints | Floats:

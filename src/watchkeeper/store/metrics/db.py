@@ -124,11 +124,11 @@ class MetricDb:
         fd = self._files.open(path)
         try:
             found = self._files.pread(fd, 64, 0)
-            if not found:
+            if not _FORMAT.startswith(found):
+                raise Damaged(f"cannot open {path}: got {found.decode(errors='replace')!r}, want {_FORMAT.decode()!r}")
+            if found != _FORMAT:  # new, or a crash came in between
                 self._files.pwrite(fd, _FORMAT, 0)
                 self._files.fdatasync(fd)
-            elif found != _FORMAT:
-                raise Damaged(f"cannot open {path}: got {found.decode(errors='replace')!r}, want {_FORMAT.decode()!r}")
         finally:
             self._files.close(fd)
 

@@ -19,7 +19,7 @@ from watchkeeper.store.metrics.strip import Strip, StripView, has_gap
 
 NEVER_MS = -(1 << 63)
 LATE_MS = (1 << 63) - 1
-_LAYOUTS_MAX = 64
+_LAYOUTS_MAX = 16
 _STRIPS_MAX = 8
 
 OUT_OF_ORDER = "out of order sample"
@@ -386,7 +386,7 @@ class Frame:
 
     @property
     def sealed_bytes(self) -> int:
-        return sum(chunk.size_bytes for strip in self._strips for chunk in strip.chunks)
+        return sum(strip.sealed_bytes for strip in self._strips)
 
     @property
     def oldest_sealed_ms(self) -> int:

@@ -89,6 +89,7 @@ class Strip:
     def __init__(self, chunk_rows: int, first_rows: int) -> None:
         self._chunk_rows = chunk_rows
         self.chunks: tuple[Chunk, ...] = ()
+        self.sealed_bytes = 0
         self.sealed_ms = -(1 << 63)
         self._rows = 0
         self._times = np.empty(0, np.int64)
@@ -147,6 +148,7 @@ class Strip:
             return
         chunk = seal(self._times[:rows], self._values[:rows])
         self.chunks = (*self.chunks, chunk)
+        self.sealed_bytes += chunk.size_bytes
         self.sealed_ms = chunk.end_ms
         self._seal_at = self._chunk_rows + _KEPT_ROWS
         left, times, values = self._rows - rows, self._times[rows : self._rows], self._values[rows : self._rows]
@@ -163,10 +165,11 @@ class Strip:
 
     def drop_before(self, time_ms: int) -> bool:
         """Let go of chunks that are wholly older; say whether any went."""
-        kept = tuple(chunk for chunk in self.chunks if chunk.end_ms >= time_ms)
-        dropped = len(kept) < len(self.chunks)
-        self.chunks = kept
-        return dropped
+        if not self.chunks or self.chunks[0].end_ms >= time_ms:
+            return False
+        self.chunks = self.chunks[bisect_left(self.chunks, time_ms, key=lambda chunk: chunk.end_ms) :]
+        self.sealed_bytes = sum(chunk.size_bytes for chunk in self.chunks)
+        return True
 
     @property
     def open_rows(self) -> int:
