@@ -108,7 +108,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
             rules = [rule for group in ask("/api/v1/rules")["data"]["groups"] for rule in group["rules"]]
             if rules and all(rule["health"] == "ok" for rule in rules):
                 break
-        except (OSError, KeyError):
+        except (OSError, KeyError, ValueError):
             pass
         assert time.monotonic() < deadline, (folder / "log").read_text()
         time.sleep(0.1)  # the outside world has no event to wait on

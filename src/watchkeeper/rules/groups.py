@@ -157,8 +157,9 @@ class Group:
             except WatchkeeperError as error:
                 answer = error
             except Exception as error:  # one rule's fault must not stop the others
-                log.exception("rule_crashed", group=self.key, rule=rule.name)
-                answer = BadInput(f"cannot evaluate rule: {type(error).__name__}")
+                answer = BadInput(f"cannot evaluate rule: {type(error).__name__}: {error}")
+                if health.last_error != str(answer):  # the whole story once, not at every evaluation
+                    log.exception("rule_crashed", group=self.key, rule=rule.name)
             health.evaluation_time_s = clock.monotonic_s() - started_s
             out.append(answer)
         return out

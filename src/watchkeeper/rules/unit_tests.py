@@ -1,0 +1,280 @@
+"""Unit tests of rules, in promtool's file format: series in, alerts and samples out.
+
+source  Prometheus docs, Unit testing for rules; promtool test rules
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator
+
+from watchkeeper.model.document import Settings, parse, setting
+from watchkeeper.model.doors import AlertSample
+from watchkeeper.model.duration import format_duration
+from watchkeeper.model.errors import BadConfig, BadInput, WatchkeeperError
+from watchkeeper.model.gotemplate import format_float
+from watchkeeper.model.gotemplate.lexer import quote
+from watchkeeper.model.labels import Labels, label_pairs
+from watchkeeper.query.promql.engine import Engine
+from watchkeeper.query.promql.script import nearly_equal, read_metric, read_sequence
+from watchkeeper.rules.alerting import ALERT_NAME, AlertingRule, State
+from watchkeeper.rules.files import Duration, LabelTexts, RuleFile, Text, check_rules
+from watchkeeper.rules.rehearsal import RehearsalStore, StillClock
+from watchkeeper.rules.runner import RuleRunner
+
+_EVALUATIONS_MAX = 1_000_000
+_EXACT = 1e-13  # what the order of additions may change
+_Item = TypeVar("_Item")
+_Listed = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
+
+
+def _read_float(value: Any) -> Any:
+    return value.strip().lower().replace(".nan", "nan").replace(".inf", "inf") if isinstance(value, str) else value
+
+
+class InputSeries(Settings):
+    """A series of the input."""
+
+    series: str = setting("", "Metric with labels, as in PromQL.")
+    values: str = setting("", "Samples an interval apart: 1 2 _ 3+4x5 stale.")
+
+
+class ExpectedAlert(Settings):
+    """A firing alert."""
+
+    exp_labels: LabelTexts = setting(dict, "Its labels but alertname.")
+    exp_annotations: LabelTexts = setting(dict, "Its annotations.")
+
+
+class AlertCase(Settings):
+    """Which alerts of a name are firing at a time."""
+
+    eval_time: Duration = setting(0, "Since the start.")
+    alertname: Text = setting("", "The alert's name.")
+    exp_alerts: _Listed[ExpectedAlert] = setting((), "The firing alerts.")
+
+
+class ExpectedSample(Settings):
+    """An element of a vector."""
+
+    labels: Text = setting("", "Metric with labels.")
+    value: Annotated[float, BeforeValidator(_read_float)] = setting(0.0, "Its value.")
+
+
+class ExprCase(Settings):
+    """What an expression gives at a time."""
+
+    expr: Text = setting("", "PromQL.")
+    eval_time: Duration = setting(0, "Since the start.")
+    exp_samples: _Listed[ExpectedSample] = setting((), "The elements, in any order.")
+
+
+class TestGroup(Settings):
+    """One test."""
+
+    __test__ = False  # for pytest: a class of the product, whatever its name
+
+    name: Text = setting("", "Shown when it fails.")
+    interval: Duration = setting(0, "Between samples of the input; evaluation_interval by default.")
+    input_series: _Listed[InputSeries] = setting((), "The input.")
+    promql_expr_test: _Listed[ExprCase] = setting((), "Expressions to evaluate.")
+    alert_rule_test: _Listed[AlertCase] = setting((), "Alerts to expect.")
+    external_labels: LabelTexts = setting(dict, "For templates.")
+    external_url: Text = setting("", "For templates.")
+
+
+class UnitTestFile(Settings):
+    """A file of tests."""
+
+    rule_files: _Listed[str] = setting((), "Globs of rule files, relative to this file.")
+    evaluation_interval: Duration = setting(60_000, "Between evaluations of all groups.")
+    group_eval_order: _Listed[str] = setting((), "Groups to evaluate first, in this order.")
+    fuzzy_compare: bool = setting(default=False, description="Allow values to differ a little.")
+    tests: _Listed[TestGroup] = setting((), "The tests.")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file of tests.
+
+    failures  texts for a person; empty when all passed
+    warnings  patterns that no rule file matches
+    """
+
+    path: str
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def run_unit_tests(paths: Sequence[Path], only: Callable[[str], bool] = lambda _: True) -> list[Outcome]:
+    """Run files of rule unit tests, one after the other.
+
+    only  says by a test's name whether to run it
+    """
+    return [_run_file(path, only) for path in paths]
+
+
+def _run_file(path: Path, only: Callable[[str], bool]) -> Outcome:
+    warnings: list[str] = []
+    try:
+        config, files = _read(path, warnings)
+    except (BadInput, OSError) as error:
+        return Outcome(str(path), (str(error),), tuple(warnings))
+    return Outcome(str(path), tuple(_run_tests(config, files, only)), tuple(warnings))
+
+
+def _run_tests(config: UnitTestFile, files: Sequence[RuleFile], only: Callable[[str], bool]) -> Iterator[str]:
+    for group in config.tests:
+        if only(group.name):
+            try:
+                failures = asyncio.run(_Trial(config, group, files).run())
+            except WatchkeeperError as error:
+                failures = [str(error)]
+            named = f"    name: {group.name},\n" if group.name else ""
+            yield from (f"{named}{failure}" for failure in failures)
+
+
+def _read(path: Path, warnings: list[str]) -> tuple[UnitTestFile, list[RuleFile]]:
+    document = parse(path.read_bytes(), str(path))
+    config = document.read_as(UnitTestFile)
+    seen: set[str] = set()
+    for name in config.group_eval_order:
+        if name in seen:
+            raise BadConfig(str(path), document.line(("group_eval_order",)), "group_eval_order", name, "each name once")
+        seen.add(name)
+    found: list[Path] = []
+    for pattern in config.rule_files:
+        at = Path(pattern)
+        base, relative = (Path("/"), str(at.relative_to("/"))) if at.is_absolute() else (path.parent, pattern)
+        matching = sorted(base.glob(relative))
+        if not matching:
+            warnings.append(f"no file match pattern {path.parent / pattern}")
+        found += matching
+    return config, check_rules(found)
+
+
+class _Trial:
+    """One test: a world of its own, from its first evaluation to its last."""
+
+    def __init__(self, config: UnitTestFile, group: TestGroup, files: Sequence[RuleFile]) -> None:
+        self._config, self._group = config, group
+        self._every_ms = config.evaluation_interval or 60_000
+        self._interval_ms = group.interval or self._every_ms
+        order = {name: at for at, name in enumerate(config.group_eval_order)}
+        alone = [RuleFile(file.path, (one,)) for file in files for one in file.groups]
+        self._files = sorted(alone, key=lambda file: order.get(file.groups[0].name, len(order)))
+        self._store, self._clock = RehearsalStore(), StillClock()
+        self._engine = Engine(self._store)
+        self._runner = RuleRunner(
+            self._ask, self._store, self._store, self._send, self._clock, external_url=group.external_url
+        )
+
+    def _ask(self, expr: str, time_ms: int) -> list[AlertSample]:
+        return self._engine.instant(expr, time_ms).samples()
+
+    async def _send(self, _: object) -> None:
+        return None
+
+    async def run(self) -> list[str]:
+        """Give what is not as expected.
+
+        raises  BadInput when the input or an expression cannot be read
+        """
+        self._load()
+        await self._runner.apply(
+            self._files, interval_ms=self._interval_ms, external_labels=self._group.external_labels
+        )
+        alerts = sorted(self._group.alert_rule_test, key=lambda case: case.eval_time)
+        times = [case.eval_time for case in alerts] + [case.eval_time for case in self._group.promql_expr_test]
+        last_ms = max(times, default=0)
+        if last_ms // self._every_ms > _EVALUATIONS_MAX:
+            raise BadInput(f"cannot run test: got {last_ms // self._every_ms} evaluations, want {_EVALUATIONS_MAX}")
+        failures: list[str] = []
+        for now_ms in range(0, last_ms + 1, self._every_ms):
+            self._clock.time_ms = now_ms
+            await self._runner.evaluate_all(now_ms)
+            broken = self._broken_rules(now_ms)
+            if broken:
+                return broken
+            here = (case for case in alerts if now_ms <= case.eval_time < now_ms + self._every_ms)
+            failures += [failure for case in here if (failure := self._check_alerts(case))]
+        failures += [failure for expr in self._group.promql_expr_test if (failure := self._check_expr(expr))]
+        return failures
+
+    def _load(self) -> None:
+        for one in self._group.input_series:
+            labels, rest = read_metric(one.series)
+            if rest:
+                raise BadInput(f"cannot read series {one.series!r}: got {rest!r} after it")
+            values = read_sequence(one.values)
+            on_grid = [(at * self._interval_ms, value) for at, value in enumerate(values) if value is not None]
+            self._store.given.add(dict(labels), on_grid)
+
+    def _broken_rules(self, now_ms: int) -> list[str]:
+        rules = [rule for group in self._runner.groups() for rule in group.rules if rule.health.state == "err"]
+        when = format_duration(now_ms)
+        return [f"    rule: {rule.name}, time: {when}, err: {rule.health.last_error}" for rule in rules]
+
+    def _check_alerts(self, case: AlertCase) -> str:
+        rules = [rule for group in self._runner.groups() for rule in group.rules if isinstance(rule, AlertingRule)]
+        got = [
+            (alert.labels, label_pairs(alert.annotations))
+            for rule in rules
+            if rule.name == case.alertname
+            for alert in rule.shown()
+            if alert.state is State.FIRING
+        ]
+        wanted = [
+            (label_pairs({**one.exp_labels, ALERT_NAME: case.alertname}), label_pairs(one.exp_annotations))
+            for one in case.exp_alerts
+        ]
+        if sorted(got) == sorted(wanted):
+            return ""
+        head = f"    alertname: {case.alertname}, time: {format_duration(case.eval_time)},"
+        return _difference(head, *([_shown_alert(*one) for one in sorted(side)] for side in (wanted, got)))
+
+    def _check_expr(self, case: ExprCase) -> str:
+        head = f"    expr: {quote(case.expr)}, time: {format_duration(case.eval_time)},"
+        try:
+            got = [(label_pairs(one.labels), one.value) for one in self._ask(case.expr, case.eval_time)]
+        except BadInput as error:
+            return f"{head} err: {error}"
+        wanted = [(read_metric(one.labels or "{}")[0], one.value) for one in case.exp_samples]
+        got.sort(key=repr)
+        wanted.sort(key=repr)
+        if [labels for labels, _ in got] == [labels for labels, _ in wanted]:
+            pairs = zip(got, wanted, strict=True)
+            if all(self._equal(ours, theirs) for (_, ours), (_, theirs) in pairs):
+                return ""
+        return _difference(head, *([_shown_sample(*one) for one in side] for side in (wanted, got)))
+
+    def _equal(self, got: float, wanted: float) -> bool:
+        if got == wanted or (got != got and wanted != wanted):  # noqa: PLR0124  # NaN
+            return True
+        if self._config.fuzzy_compare:
+            return nearly_equal(got, wanted)
+        return abs(got - wanted) <= _EXACT * abs(wanted)
+
+
+def _difference(head: str, wanted: list[str], got: list[str]) -> str:
+    return f"{head}\n        exp:[{_lines(wanted)}],\n        got:[{_lines(got)}]"
+
+
+def _lines(items: list[str]) -> str:
+    return "".join(f"\n            {item}" for item in items)
+
+
+def _shown_alert(labels: Sequence[tuple[str, str]], annotations: Sequence[tuple[str, str]]) -> str:
+    return f"Labels:{_braced(dict(labels))} Annotations:{_braced(dict(annotations))}"
+
+
+def _shown_sample(labels: Sequence[tuple[str, str]], value: float) -> str:
+    named = dict(labels)
+    return f"{named.pop('__name__', '')}{_braced(named)} {format_float(value)}"
+
+
+def _braced(labels: Labels) -> str:
+    return "{" + ", ".join(f"{name}={quote(text)}" for name, text in labels.items()) + "}"

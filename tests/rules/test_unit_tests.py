@@ -1,0 +1,188 @@
+"""Rule unit tests in promtool's format: promtool's verdicts, and failures a person can read."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from watchkeeper.rules.unit_tests import run_unit_tests
+
+CELERY = Path(__file__).parents[3] / "shared/alert_rules/upstream/celery-exporter"
+RULES = """
+groups:
+- name: alerts
+  rules:
+  - alert: Down
+    expr: up == 0
+    for: 5m
+    labels: {severity: page}
+    annotations: {summary: "{{ $labels.job }} {{ $value }}"}
+  - {alert: Always, expr: 1}
+- name: records
+  interval: 5m
+  rules:
+  - {record: fixed, expr: 1}
+  - {record: doubled, expr: fixed * 2}
+  - {record: counted, expr: "sum without (instance) (count_over_time(test[1m]))"}
+- name: reader
+  rules:
+  - {record: seen, expr: doubled}
+"""
+UP = {"series": 'up{job="a", instance="b"}', "values": "0x60"}
+FIRING = {"exp_labels": {"severity": "page", "job": "a", "instance": "b"}, "exp_annotations": {"summary": "a 0"}}
+
+
+def alert(eval_time: str, *expected: dict[str, object], name: str = "Down") -> dict[str, object]:
+    return {
+        "input_series": [UP],
+        "alert_rule_test": [{"eval_time": eval_time, "alertname": name, "exp_alerts": [*expected]}],
+    }
+
+
+def expr(text: str, at: str, *samples: dict[str, object], **more: object) -> dict[str, object]:
+    return {"promql_expr_test": [{"expr": text, "eval_time": at, "exp_samples": [*samples]}], **more}
+
+
+SERIES = [{"series": 'test{job="t", instance="x"}', "values": "0+1x20 _ _ stale 5"}]
+CASES: dict[str, dict[str, object]] = {
+    "not yet": alert("4m"),
+    "not yet, but expected": alert("4m", FIRING),
+    "fires": alert("5m", FIRING),
+    "fires, not expected": alert("5m"),
+    "other annotation": alert("5m", {**FIRING, "exp_annotations": {"summary": "a 1"}}),
+    "other label": alert("5m", {**FIRING, "exp_labels": {"severity": "mail"}}),
+    "between two evaluations": alert("5m30s", FIRING),
+    "always": alert("0s", {}, name="Always"),
+    "no such alert": alert("5m", name="Nosuch"),
+    "no such alert, but expected": alert("5m", {}, name="Nosuch"),
+    "recorded in order": expr("doubled", "0", {"labels": "doubled", "value": 2}),
+    "wrong value": expr("doubled", "1m", {"labels": "doubled", "value": 3}),
+    "wrong labels": expr("doubled", "1m", {"labels": "double", "value": 2}),
+    "one too many": expr("doubled", "1m", {"labels": "doubled", "value": 2}, {"labels": "x", "value": 2}),
+    "states": expr(
+        "count by (alertname, alertstate) (ALERTS)",
+        "4m",
+        {"labels": '{alertname="Down",alertstate="pending"}', "value": 1},
+        {"labels": '{alertname="Always",alertstate="firing"}', "value": 1},
+        input_series=[UP],
+    ),
+    "evaluated each minute whatever the group says": expr("count_over_time(fixed[10m])", "10m", {"value": 10}),
+    "series of an interval": expr(
+        "counted", "2m", {"labels": 'counted{job="t"}', "value": 6}, input_series=SERIES, interval="10s"
+    ),
+    "stale": expr("test", "23m", input_series=SERIES),
+    "after stale": expr("test", "24m", {"labels": 'test{job="t", instance="x"}', "value": 5}, input_series=SERIES),
+    "nothing": expr("nosuch", "1m"),
+    "scalar": expr("1 + 1", "1m", {"value": 2}),
+    "bad expression": expr("sum(", "1m"),
+    "bad series": {"input_series": [{"series": "a{", "values": "1"}]},
+    "bad values": {"input_series": [{"series": "a", "values": "one"}]},
+    "unknown field": {"input_serie": []},
+    "external label": {
+        "external_labels": {"x": "y"},
+        **expr("vector(1)", "0", {"value": 1}),
+    },
+    "equal to the last digits": expr("0.1 + 0.2", "0", {"value": 0.30000000000000004}),
+    "infinite": expr("1 / 0", "0", {"value": float("inf")}),
+}
+
+
+PASSING = {
+    "not yet",
+    "fires",
+    "between two evaluations",
+    "always",
+    "no such alert",
+    "recorded in order",
+    "states",
+    "evaluated each minute whatever the group says",
+    "series of an interval",
+    "stale",
+    "after stale",
+    "nothing",
+    "scalar",
+    "external label",
+    "equal to the last digits",
+    "infinite",
+}
+
+
+def write(folder: Path, tests: list[dict[str, object]], **more: object) -> Path:
+    (folder / "r.yml").write_text(RULES)
+    path = folder / "t.yml"
+    path.write_text(yaml.safe_dump({"rule_files": ["r.yml"], "evaluation_interval": "1m", "tests": tests, **more}))
+    return path
+
+
+def passes(promtool: str, path: Path) -> bool:
+    return subprocess.run([promtool, "test", "rules", path.name], cwd=path.parent, capture_output=True).returncode == 0
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", CASES)
+def test_verdict_is_promtools(promtool: str, tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, [CASES[name]])
+    (outcome,) = run_unit_tests([path])
+    assert (not outcome.failures) == passes(promtool, path), outcome.failures
+    assert (not outcome.failures) == (name in PASSING)
+
+
+@pytest.mark.peer
+def test_a_well_known_exporters_own_tests_pass_as_with_promtool(promtool: str, tmp_path: Path) -> None:
+    if not CELERY.is_dir():
+        pytest.skip(f"{CELERY} is absent")
+    (tmp_path / "tests").mkdir()
+    for name in ("prometheus_alerts.yaml", "prometheus_rules.yaml"):
+        shutil.copy(CELERY / name, tmp_path)
+    path = Path(shutil.copy(CELERY / "promtool_tests.yaml", tmp_path / "tests"))
+    (outcome,) = run_unit_tests([path])
+    assert (not outcome.failures) == passes(promtool, path), outcome.failures
+
+
+def test_our_built_in_rules_do_what_they_should() -> None:
+    paths = sorted((Path(__file__).parent / "builtin").glob("*_test.yml"))
+    assert [failure for outcome in run_unit_tests(paths) for failure in outcome.failures] == []
+
+
+def test_failure_shows_what_was_expected_and_got(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, [{"name": "two things", **alert("5m"), **expr("doubled", "1m", {"labels": "x", "value": 2})}]
+    )
+    (outcome,) = run_unit_tests([path])
+    first, second = outcome.failures
+    assert first == (
+        "    name: two things,\n    alertname: Down, time: 5m,\n        exp:[],\n        got:[\n"
+        '            Labels:{alertname="Down", instance="b", job="a", severity="page"} Annotations:{summary="a 0"}]'
+    )
+    assert second.endswith(
+        'expr: "doubled", time: 1m,\n        exp:[\n            x{} 2],\n        got:[\n            doubled{} 2]'
+    )
+
+
+def test_tests_are_chosen_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path, [{"name": "bad", **CASES["wrong value"]}, {"name": "good", **CASES["fires"]}])
+    assert run_unit_tests([path], only=lambda name: name == "good")[0].failures == ()
+
+
+@pytest.mark.peer
+def test_groups_are_evaluated_in_the_order_asked_for(promtool: str, tmp_path: Path) -> None:
+    seen = expr("seen", "0", {"labels": "seen", "value": 2})
+    path = write(tmp_path, [seen], group_eval_order=["records", "reader"])
+    assert run_unit_tests([path])[0].failures == () and passes(promtool, path)
+    path = write(tmp_path, [expr("seen", "0")], group_eval_order=["reader", "records"])
+    assert run_unit_tests([path])[0].failures == () and passes(promtool, path)
+
+
+@pytest.mark.parametrize("text", ["", "tests: [", "rule_files: [nosuch.yml]", "group_eval_order: [a, a]", "what: 1"])
+def test_files_that_say_little(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "t.yml"
+    path.write_text(text)
+    (outcome,) = run_unit_tests([path, path])[:1]
+    assert bool(outcome.failures) == (text in ("tests: [", "group_eval_order: [a, a]", "what: 1"))
+    assert bool(outcome.warnings) == ("nosuch" in text)
+
+
+def test_absent_file_is_a_failure(tmp_path: Path) -> None:
+    assert "No such file" in run_unit_tests([tmp_path / "absent.yml"])[0].failures[0]
