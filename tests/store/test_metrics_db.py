@@ -672,3 +672,24 @@ def test_a_full_disk_does_not_prevent_a_start() -> None:
         await again.stop()
 
     run(scenario)
+
+
+def test_many_series_of_many_sources_are_merged_each_with_its_own() -> None:
+    async def scenario() -> None:
+        db = make(chunk_rows=100)
+        await db.start()
+        chance = random.Random(4)
+        expected: dict[tuple, dict] = {}
+        for source in range(5):
+            chosen = chance.sample(range(300), 200)
+            layout = db.layout(f"source {source}", cpu(*map(str, chosen)))
+            for step in range(3):
+                row = np.array([number * 10.0 + source for number in chosen])
+                db.append([Row(layout, step * 1000 + source, row)])
+                for number, bit in zip(chosen, row.view(np.uint64).tolist(), strict=True):
+                    key = (("__name__", "cpu"), ("instance", str(number)))
+                    expected.setdefault(key, {})[step * 1000 + source] = bit
+        assert samples(db) == expected
+        await db.stop()
+
+    run(scenario)

@@ -50,11 +50,11 @@ def hash_table(table: LabelTable, symbols: Symbols) -> Hashes:
     hashes = np.zeros(len(table), np.uint64)
     for name, codes in zip(table.names, table.codes, strict=True):
         pair = (np.uint64(symbols.code(name)) << np.uint64(32)) | codes.astype(np.uint64)
-        hashes += np.where(codes != 0, _mix(pair), np.uint64(0))
+        hashes += np.where(codes != 0, spread(pair), np.uint64(0))
     return hashes
 
 
-def _mix(number: Hashes) -> Hashes:
+def spread(number: Hashes) -> Hashes:
     """Spread 64 bits over 64 bits (the finaliser of splitmix64)."""
     number = number + np.uint64(0x9E3779B97F4A7C15)
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -109,9 +109,13 @@ class MetricDb:
         """
         self._files.makedirs(_DIRECTORY)
         self._lock = self._files.lock(f"{_DIRECTORY}/lock")
-        self._check_format()
         began = self._clock.monotonic_s()
-        await asyncio.to_thread(self._replay)
+        try:
+            self._check_format()
+            await asyncio.to_thread(self._replay)
+        except BaseException:
+            self._files.close(self._lock)
+            raise
         self._ready = True
         self._upkeep = asyncio.create_task(self._keep_up(), name="metrics-upkeep")
         took = round(self._clock.monotonic_s() - began, 3)

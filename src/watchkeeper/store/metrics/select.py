@@ -10,7 +10,7 @@ from watchkeeper.model.doors import Matchers
 from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, FrameSlice, Times
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher
-from watchkeeper.store.metrics.columns import Hashes, Match
+from watchkeeper.store.metrics.columns import Hashes, Match, spread
 from watchkeeper.store.metrics.frame import FrameView, unite
 
 
@@ -94,11 +94,15 @@ def _merge_equal(parts: list[_Part]) -> list[_Part]:
         for part, low, high in zip(parts, bounds, bounds[1:], strict=False)
         if not shared[low:high].all()
     ]
-    groups: dict[bytes, list[int]] = {}  # frames that share series → which series
-    for number in np.flatnonzero(counts > 1).tolist():
-        groups.setdefault(owner[inverse == number].tobytes(), []).append(number)
-    for key, numbers in groups.items():
-        merged.append(_lay_together([parts[at] for at in np.frombuffer(key, owner.dtype)], distinct[numbers]))
+    order = np.argsort(inverse, kind="stable")  # by series, and then by part
+    starts = np.cumsum(counts) - counts
+    twice = np.flatnonzero(counts > 1)
+    signatures = np.add.reduceat(spread(owner[order].astype(np.uint64)), starts)[twice]  # which parts share a series
+    first, group = np.unique(signatures, return_index=True, return_inverse=True)[1:]
+    for number, example in enumerate(twice[first].tolist()):
+        start = int(starts[example])
+        sharers = owner[order[start : start + int(counts[example])]]
+        merged.append(_lay_together([parts[at] for at in sharers.tolist()], distinct[twice[group == number]]))
     return merged
 
 
