@@ -1,7 +1,7 @@
 """Labels out of lines: json, logfmt, regexp, each for one line at a time."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ from watchkeeper.query.logql.tree import JsonParser, LogfmtParser, RegexpParser
 
 ERROR = "__error__"
 DETAILS = "__error_details__"
-Found = Iterator[tuple[str, str]]
+Found = Iterable[tuple[str, str]]
 Extract = Callable[[bytes], Found]
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_]")
@@ -47,7 +47,11 @@ def json_fields(stage: JsonParser, wanted: frozenset[str] | None) -> Extract:
         return lambda line: _by_path(stage.fields, _object(line))
     if wanted is None:
         return lambda line: _flattened(_object(line), "", 0)
-    return lambda line: _chosen(_object(line), wanted)
+    wanted -= {ERROR, DETAILS}
+    if any("_" in name for name in wanted):
+        return lambda line: _chosen(_object(line), wanted)
+    names = tuple(wanted)  # each can only be a key of the line's own, spelt the same
+    return lambda line: _named(_object(line), names)
 
 
 def logfmt_fields(stage: LogfmtParser) -> Extract:
@@ -112,6 +116,18 @@ def _chosen(content: dict[str, Any], wanted: frozenset[str]) -> Found:
             yield from _flattened(value, name, 1)
         elif name in wanted and value is not None and value != "" and type(value) is not list:
             yield name, value if type(value) is str else _scalar(value)
+
+
+def _named(content: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, str]]:
+    found = []
+    for name in names:
+        value = content.get(name)
+        if value.__class__ is str:
+            if value:
+                found.append((name, value))
+        elif value is not None and value.__class__ not in (dict, list):
+            found.append((name, _scalar(value)))
+    return found
 
 
 def _by_path(fields: tuple[tuple[str, tuple[str | int, ...]], ...], content: dict[str, Any]) -> Found:

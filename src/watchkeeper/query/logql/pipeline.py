@@ -73,6 +73,7 @@ class Pipeline:
     sweeps: Sequence[Sweep]
     hints: Sequence[tuple[str, bytes]]
     steps: Sequence[Step]
+    needed: frozenset[str] | None = None
     _escapes: Sweep = field(default_factory=lambda: holding(b"\\u"))
 
     def chosen(self, block: LineBlock, low: int, high: int) -> Places:
@@ -94,15 +95,21 @@ class Pipeline:
         known: list[Labels] = [labels] if metadata is None else [{**labels, **each} for each in metadata.sets]
         begins = starts.tolist()
         codes = None if metadata is None else metadata.codes
+        own = [self._own(each) for each in known]
         steps = self.steps
         for place in places:
-            shared = known[0] if codes is None else known[codes[place]]
-            line = Line(text[begins[place] : begins[place + 1] - 1], dict(shared), shared)
+            at = 0 if codes is None else codes[place]
+            line = Line(text[begins[place] : begins[place + 1] - 1], own[at].copy(), known[at])
             for step in steps:
                 if not step(line):
                     break
             else:
                 yield place, line
+
+    def _own(self, known: Labels) -> dict[str, str]:
+        if self.needed is None:
+            return dict(known)
+        return {name: value for name, value in known.items() if name in self.needed}
 
     def _hinted(self, text: bytes, starts: Places, places: Places, needle: bytes) -> Places:
         if not len(places):
@@ -124,7 +131,7 @@ def prepare(stages: Sequence[Stage], wanted: frozenset[str] | None = None) -> Pi
     while rest and isinstance(rest[0], LineFilter):
         sweeps.append(line_filter(rest.pop(0)))  # type: ignore[arg-type]
     needed = None if wanted is None else _needed(rest, wanted)
-    return Pipeline(sweeps, _hints(rest), [_step(stage, needed) for stage in rest])
+    return Pipeline(sweeps, _hints(rest), [_step(stage, needed) for stage in rest], needed)
 
 
 def label_step(stage: LabelFilter) -> Step:

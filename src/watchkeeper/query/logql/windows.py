@@ -169,8 +169,9 @@ def _take_block(
         return
     groups: dict[Key, list[int]] = {}
     values: dict[Key, list[float]] = {}
-    keys: dict[Key, Key] = {}
+    keys: dict[Key, Key] = {}  # of all labels of a line → of those that are grouped by
     reader = None if unwrap is None else _Unwrapping(unwrap)
+    weighs = gather.needs_sizes or reader is not None
     for place, line in pipeline.run(block, places.tolist()):
         value = float(len(line.text)) if reader is None else reader.value(line)
         if value is None:
@@ -179,12 +180,15 @@ def _take_block(
         if raw not in keys:
             _check_errors(line.labels)
             keys[raw] = grouped(line.labels, grouping)
+            groups.setdefault(keys[raw], [])
+            values.setdefault(keys[raw], [])
         key = keys[raw]
-        groups.setdefault(key, []).append(place)
-        values.setdefault(key, []).append(value)
+        groups[key].append(place)
+        if weighs:
+            values[key].append(value)
     times = block.times()
     for key, members in groups.items():
-        amounts = np.array(values[key]) if gather.needs_sizes or reader is not None else None
+        amounts = np.array(values[key]) if weighs else None
         gather.add(key, times[np.array(members)], amounts)
 
 
