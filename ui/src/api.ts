@@ -99,6 +99,8 @@ export interface Query {
 }
 
 interface Waiting {
+  from: number;
+  to: number;
   queries: readonly Query[];
   abort?: AbortSignal;
   done: (answers: Answer[]) => void;
@@ -106,7 +108,7 @@ interface Waiting {
 }
 
 const BATCH_MAX = 100;
-let waiting = new Map<string, Waiting[]>();
+let waiting: Waiting[] = [];
 
 /**
  * Asks several queries over one time range (ms). All that is asked within one turn of the event loop goes out in one request.
@@ -115,45 +117,42 @@ let waiting = new Map<string, Waiting[]>();
  */
 export function askBatch(from: number, to: number, queries: readonly Query[], abort?: AbortSignal): Promise<Answer[]> {
   return new Promise((done, failed) => {
-    if (!waiting.size) setTimeout(flush, 0);
-    const key = `${from},${to}`;
-    const list = waiting.get(key) ?? [];
-    list.push({ queries, abort, done, failed });
-    waiting.set(key, list);
+    if (!waiting.length) setTimeout(flush, 0);
+    waiting.push({ from, to, queries, abort, done, failed });
   });
 }
 
 function flush(): void {
-  const groups = waiting;
-  waiting = new Map();
-  for (const [key, asks] of groups) {
-    const [from, to] = key.split(',').map(Number);
-    let chunk: Waiting[] = [];
-    let size = 0;
-    for (const each of asks) {
-      if (size && size + each.queries.length > BATCH_MAX) { void send(from, to, chunk); chunk = []; size = 0; }
-      chunk.push(each);
-      size += each.queries.length;
-    }
-    void send(from, to, chunk);
+  const asks = waiting;
+  waiting = [];
+  let chunk: Waiting[] = [];
+  let size = 0;
+  for (const each of asks) {
+    if (each.abort?.aborted) continue;
+    if (size && size + each.queries.length > BATCH_MAX) { void send(chunk); chunk = []; size = 0; }
+    chunk.push(each);
+    size += each.queries.length;
   }
+  if (chunk.length) void send(chunk);
 }
 
-async function send(from: number, to: number, asks: readonly Waiting[]): Promise<void> {
+async function send(asks: readonly Waiting[]): Promise<void> {
   const abort = new AbortController();
   const giveUp = (): void => { if (asks.every(each => each.abort?.aborted)) abort.abort(); };
   for (const each of asks) each.abort?.addEventListener('abort', giveUp);
+  const [{ from, to }] = asks;
   const refs: string[][] = [];
   const queries: object[] = [];
   const known = new Map<string, string>();
   for (const each of asks) {
+    const own = each.from === from && each.to === to ? {} : { from: each.from, to: each.to };
     refs.push(each.queries.map(query => {
-      const text = JSON.stringify(query);
+      const text = JSON.stringify([query, own]);
       let ref = known.get(text); // panels that ask the same share the answer
       if (!ref) {
         ref = `q${known.size}`;
         known.set(text, ref);
-        queries.push({ ref, ...query });
+        queries.push({ ref, ...query, ...own });
       }
       return ref;
     }));

@@ -103,7 +103,7 @@ function api(method, url, body) {
   if (path === '/api/logout') return {};
   if (path === '/api/search') return [...dashboards].map(([uid, { dashboard, folder: folderTitle }]) => ({ uid, title: dashboard.title, tags: dashboard.tags ?? [], type: 'dash-db', folderTitle, url: `/d/${uid}` }));
   if (path.startsWith('/api/dashboards/uid/')) { const found = dashboards.get(decodeURIComponent(path.split('/').pop())); return found && { meta: {}, dashboard: found.dashboard }; }
-  if (path === '/api/query/batch') return { results: Object.fromEntries(body.queries.map(query => [query.ref, answer(query, body.from, body.to)])) };
+  if (path === '/api/query/batch') return { results: Object.fromEntries(body.queries.map(query => [query.ref, answer(query, query.from ?? body.from, query.to ?? body.to)])) };
   if (path === '/api/overview') return { services: VALUES.job.map((job, at) => ({ job, up: at === 1 ? 2 : 3, down: at === 1 ? 1 : 0, targets: 3 })), alerts: { firing: 2, pending: 1 }, ingest: { samples_per_s: 1480.2, series: 22_140, lines_per_s: 37.5 }, storage: { metrics_bytes: 48_234_496, logs_bytes: 9_120_000 }, version: '0.1.0', started_ms: now() - 3_600_000 };
   if (path === '/api/inbox') return [{ id: 2, received_ms: now() - 300_000, receiver: 'inbox', status: 'firing', message: { alerts: ALERTS.slice(0, 2).map(alert => ({ ...alert, status: 'firing' })), commonLabels: {}, groupLabels: { alertname: 'RedisDown' } } }, { id: 1, received_ms: now() - 7_200_000, receiver: 'inbox', status: 'resolved', message: { alerts: [{ ...ALERTS[2], status: 'resolved' }], groupLabels: { alertname: 'DiskFillsUp' } } }];
   if (path === '/api/v1/alerts') return { status: 'success', data: { alerts: ALERTS } };

@@ -1,6 +1,7 @@
 """All queries of a dashboard's refresh in one request, answered in columns.
 
 Request   {"from": ms, "to": ms, "queries": [{"ref", "kind": "promql"|"logql", "expr", "instant", "step": ms, "limit"}]}
+          (a query may have a "from" and "to" of its own)
 Answer    {"results": {ref: {"status", "type", "times": [ms], "series": [{"labels", "values"}], "warnings"}}}; null is
           no sample, "+Inf", "-Inf" and "NaN" are strings; a query that fails has {"status": "error", "errorType",
           "error"}
@@ -136,6 +137,10 @@ def _query(one: Any, at: int, from_ms: int, to_ms: int) -> BatchQuery:
         raise BadInput(f'cannot read query {at} of the batch: got kind {kind!r}, want "promql" or "logql"')
     step_ms = _integer(one, "step") if one.get("step") else None
     limit = _integer(one, "limit") if one.get("limit") else 0
+    from_ms = _integer(one, "from") if "from" in one else from_ms
+    to_ms = _integer(one, "to") if "to" in one else to_ms
+    if to_ms < from_ms:
+        raise BadInput(f'cannot read query {at} of the batch: got "to" {to_ms} before "from" {from_ms}, want it after')
     ref = one.get("ref", str(at))
     if not isinstance(ref, str):
         raise BadInput(f'cannot read query {at} of the batch: got "ref" {ref!r}, want text')

@@ -66,6 +66,11 @@ export function blend(color: string, background: string, alpha: number): string 
   return `rgb(${mix(r, R)},${mix(g, G)},${mix(b, B)})`;
 }
 
+/** The colour as ink: dark enough to be read on a light page. */
+export function inkOf(color: string, theme: 'dark' | 'light'): string {
+  return theme === 'light' && color && !color.startsWith('var(') ? blend(color, '#0c1420', 0.68) : color;
+}
+
 /** Black or white, whichever reads better on the colour. */
 export function textOn(color: string): string {
   const [r, g, b] = rgba(color);

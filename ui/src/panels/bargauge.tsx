@@ -1,7 +1,8 @@
 /** Bars, one a value, each on its own scale from least to most. */
 
 import { shownText, thresholdColor } from '../format/values.ts';
-import { gradientColor } from '../format/colors.ts';
+import { gradientColor, inkOf } from '../format/colors.ts';
+import { theme } from '../theme.ts';
 import { singles, type Single } from './reduced.ts';
 import type { PanelProps } from './view.ts';
 
@@ -35,7 +36,7 @@ export function BarGauge(props: PanelProps) {
           <li>
             <span class="bar-name" title={single.name}>{single.name}</span>
             <span class={`bar-track ${showUnfilled ? '' : 'bare'}`}><span class="bar-fill" style={{ inlineSize: size, background: fillOf(single, displayMode, place) }} /></span>
-            <span class="bar-value" style={{ color: single.color }}>{shownText(single)}</span>
+            <span class="bar-value" style={{ color: inkOf(single.color, theme.value) }}>{shownText(single)}</span>
           </li>
         );
       })}

@@ -1,5 +1,7 @@
 /** Round gauges. */
 
+import { inkOf } from '../format/colors.ts';
+import { theme } from '../theme.ts';
 import { shownText, thresholdColor } from '../format/values.ts';
 import { singles, type Single } from './reduced.ts';
 import { useSize } from './stat.tsx';
@@ -47,7 +49,7 @@ function One({ single, markers, named }: { single: Single; markers: boolean; nam
           const middle = isShare ? low + (high - low) * from + 1e-9 : (step.value ?? -Infinity);
           return to > from && <path d={arc(from, to, 91)} class="gauge-mark" stroke={thresholdColor(middle, field.config, low, high)} />;
         })}
-        <text x="100" y="112" text-anchor="middle" class="gauge-text" font-size={Math.min(36, 190 / Math.max(text.length, 4))} fill={single.color || 'var(--text)'}>{text}</text>
+        <text x="100" y="112" text-anchor="middle" class="gauge-text" font-size={Math.min(36, 172 / Math.max(text.length, 4))} fill={inkOf(single.color, theme.value) || 'var(--text)'}>{text}</text>
         {named && <text x="100" y="150" text-anchor="middle" class="gauge-name">{single.name.slice(0, 28)}</text>}
       </svg>
     </div>

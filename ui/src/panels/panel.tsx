@@ -75,7 +75,7 @@ export function PanelFrame({ panel, context, style }: { panel: Panel; context: P
   const zoom = (from: number, to: number): void => setRange({ from: String(from), to: String(to) });
   const drawn = View && (STILL.has(panel.type) || data);
   return (
-    <section ref={root} class={`panel type-${panel.type}${panel.transparent ? ' transparent' : ''}`} style={style} aria-labelledby={title ? id : undefined} aria-label={title ? undefined : panel.type} aria-busy={busy} data-drawn={drawn ? '' : undefined}>
+    <section ref={root} class={`panel type-${panel.type}${panel.transparent ? ' transparent' : ''}${panel.gridPos.w <= 6 && panel.gridPos.h <= 6 ? ' small' : ''}`} style={style} aria-labelledby={title ? id : undefined} aria-label={title ? undefined : panel.type} aria-busy={busy} data-drawn={drawn ? '' : undefined}>
       {busy && data && <div class="panel-busy" />}
       {(title || panel.description) && (
         <header class="panel-head">

@@ -1,7 +1,8 @@
 /** Big numbers, with a spark line behind them. */
 
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { textOn } from '../format/colors.ts';
+import { inkOf, textOn } from '../format/colors.ts';
+import { theme } from '../theme.ts';
 import { singles, type Single } from './reduced.ts';
 import type { PanelProps } from './view.ts';
 
@@ -65,7 +66,7 @@ function One({ single, props: { panel }, width, height, named, valued }: OneProp
   const ink = filled && single.color && !single.color.startsWith('var') ? textOn(single.color) : undefined;
   const suffix = (single.suffix ?? '') + postfix;
   return (
-    <div class={`stat ${panel.options.justifyMode === 'center' ? 'center' : ''}`} style={{ background: filled ? color : '', color: ink ?? (colorMode === 'value' ? color : '') }}>
+    <div class={`stat ${panel.options.justifyMode === 'center' ? 'center' : ''}`} style={{ background: filled ? color : '', color: ink ?? (colorMode === 'value' ? inkOf(color, theme.value) : '') }}>
       {line && <Spark values={single.values} color={filled ? (ink ?? 'currentColor') : color} />}
       {named && <div class="stat-name" style={{ color: ink ?? '' }} title={single.name}>{single.name}</div>}
       {valued && <div class="stat-value" style={{ fontSize: `${size}px` }}>{prefix}{single.prefix}{single.text}{suffix && <small>{suffix}</small>}</div>}

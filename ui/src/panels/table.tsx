@@ -4,7 +4,7 @@ import { useMemo, useState } from 'preact/hooks';
 import { displayName, type Cell, type Field, type Frame } from '../data/frame.ts';
 import { reduce } from '../data/reduce.ts';
 import { sortedRows } from '../data/transform.ts';
-import { fade, textOn } from '../format/colors.ts';
+import { fade, inkOf, textOn } from '../format/colors.ts';
 import { formatDate } from '../format/dates.ts';
 import { safeHref } from '../format/links.ts';
 import { show, shownText } from '../format/values.ts';
@@ -81,10 +81,10 @@ function TableCell({ field, row, frame, scope, extent, index }: CellProps) {
   if (/gauge/.test(kind) && shown.number !== null) {
     const [low, high] = [config.min ?? Math.min(0, extent[0]), config.max ?? extent[1]];
     const place = Math.min(Math.max((shown.number - low) / (high - low || 1), 0), 1);
-    return <td class={className}><span class="cell-gauge"><span class="bar-track"><span class="bar-fill" style={{ inlineSize: `${place * 100}%`, background: shown.color || 'var(--accent)' }} /></span><b style={{ color: shown.color }}>{text}</b></span></td>;
+    return <td class={className}><span class="cell-gauge"><span class="bar-track"><span class="bar-fill" style={{ inlineSize: `${place * 100}%`, background: shown.color || 'var(--accent)' }} /></span><b style={{ color: inkOf(shown.color, theme.value) }}>{text}</b></span></td>;
   }
   const background = /background/.test(kind) && shown.color && !shown.color.startsWith('var') ? fade(shown.color, 0.85) : '';
-  const color = background ? textOn(shown.color) : /color-text/.test(kind) ? shown.color : '';
+  const color = background ? textOn(shown.color) : /color-text/.test(kind) ? inkOf(shown.color, theme.value) : '';
   const link = linkOf(field, row, frame, scope, text);
   return <td class={className} style={{ background, color, textAlign: align }} title={text.length > 30 ? text : undefined}>{link ? <a href={link}>{text}</a> : text}</td>;
 }
