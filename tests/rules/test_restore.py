@@ -1,14 +1,18 @@
 """Alerts after a restart."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
-from tests.rules.conftest import MINUTE_MS, START_MS, Bench
+from tests.rules.conftest import MINUTE_MS, START_MS, Bench, RealWorld
 
 from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.labels import LabelPairs
 from watchkeeper.rules.alerting import ActiveAlert, State
+from watchkeeper.rules.files import parse_rules
 from watchkeeper.rules.restore import Remembered, resume
 from watchkeeper.rules.settings import RuleSettings
 
+InWorld = Callable[[Callable[[RealWorld], Awaitable[None]]], None]
 LABELS: LabelPairs = (("alertname", "A"), ("job", "a"))
 NOW_MS = START_MS
 HOUR_MS = 60 * MINUTE_MS
@@ -89,3 +93,41 @@ def test_alert_kept_firing_is_kept_over_a_restart(bench: Bench) -> None:
         bench.tick()
     assert bench.states() == []
     assert bench.sent[-1][0].ends_at_ms == bench.clock.time_ms
+
+
+def test_state_is_found_whether_rules_or_runner_come_first(in_world: InWorld) -> None:
+    rules = [parse_rules(KEEPING.replace("expr: e", "expr: load > 1"), "r.yml")]
+
+    async def before(world: RealWorld) -> None:
+        await world.runner.apply(rules)
+        world.scrape({"load": 2.0})
+        await world.runner.evaluate_all(world.clock.now_ms())
+
+    async def after(world: RealWorld) -> None:
+        await world.runner.start()
+        await world.runner.apply(rules)
+        world.clock.time_ms += MINUTE_MS
+        world.scrape({"load": 2.0})
+        await world.runner.evaluate_all(world.clock.now_ms())
+        assert world.runner.alerts_json()["alerts"][0]["activeAt"] == "2027-01-15T08:00:00Z"
+
+    in_world(before)
+    in_world(after)
+
+
+def test_after_a_long_outage_alerts_start_anew(in_world: InWorld) -> None:
+    rules = [parse_rules(KEEPING.replace("expr: e", "expr: load > 1"), "r.yml")]
+
+    async def before(world: RealWorld) -> None:
+        await world.runner.apply(rules)
+        world.scrape({"load": 2.0})
+        await world.runner.evaluate_all(world.clock.now_ms())
+
+    async def after(world: RealWorld) -> None:
+        world.clock.time_ms += HOUR_MS + MINUTE_MS
+        await world.runner.apply(rules)
+        await world.runner.start()
+        assert [group.memory for group in world.runner.groups()] == [{}]
+
+    in_world(before)
+    in_world(after)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,7 @@ class GroupContext:
     """What a group works with, besides its rules.
 
     send             hands alerts to notify
+    threads          where expressions are evaluated
     interval_ms      for groups that name none
     query_offset_ms  for groups that name none
     """
@@ -39,6 +41,7 @@ class GroupContext:
     writer: MetricWriter
     send: SendAlerts
     clock: Clock
+    threads: Executor
     settings: RuleSettings
     interval_ms: int
     query_offset_ms: int
@@ -128,7 +131,8 @@ class Group:
         started_ms, started_s = self.context.clock.now_ms(), self.context.clock.monotonic_s()
         self.samples = 0
         for stage in self.stages:
-            answers = await asyncio.to_thread(self._ask, stage, at_ms)
+            loop = asyncio.get_running_loop()
+            answers = await loop.run_in_executor(self.context.threads, self._ask, stage, at_ms)
             series: Series = {}
             for rule, answer in zip(stage.rules, answers, strict=True):
                 self._join(series, rule, self._take(rule, answer, at_ms))

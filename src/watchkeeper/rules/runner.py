@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
@@ -49,13 +50,15 @@ class RuleRunner:
         self._groups: dict[str, Group] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: dict[str, asyncio.Event] = {}
-        self._turns = asyncio.Semaphore(self._settings.concurrent_evaluations)
+        self._threads = ThreadPoolExecutor(self._settings.concurrent_evaluations, thread_name_prefix="rules")
+        self._memory: restore.Memory = {}
         self._started = False
 
     async def start(self) -> None:
         """Look up the alerts that were there before, and begin to evaluate."""
         self._started = True
         await self._remember()
+        self._resume()
         for key in self._groups:
             self._begin(key)
 
@@ -63,6 +66,7 @@ class RuleRunner:
         """Let the evaluations under way end, for three seconds at most."""
         self._started = False
         await self._end(set(self._tasks))
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def apply(
         self,
@@ -80,7 +84,14 @@ class RuleRunner:
         """
         around = Surroundings(self._ask, dict(external_labels or {}), self._external_url)
         context = GroupContext(
-            around, self._writer, self._send, self._clock, self._settings, interval_ms, query_offset_ms
+            around,
+            self._writer,
+            self._send,
+            self._clock,
+            self._threads,
+            self._settings,
+            interval_ms,
+            query_offset_ms,
         )
         wanted = {f"{file.path};{config.name}": (file.path, config) for file in files for config in file.groups}
         kept = {key for key, group in self._groups.items() if key in wanted and group.same_as(wanted[key][1], context)}
@@ -92,6 +103,7 @@ class RuleRunner:
                 group.continue_from(before[key])
             self._groups[key] = group
         self._forget(before)
+        self._resume()
         if self._started:
             for key in wanted.keys() - kept:
                 self._begin(key)
@@ -107,20 +119,22 @@ class RuleRunner:
             end_series(self._writer, source, now_ms)
 
     async def _remember(self) -> None:
-        if not self._groups:
-            return
         now_ms = self._clock.now_ms()
         try:
-            memory = await asyncio.to_thread(
+            self._memory = await asyncio.to_thread(
                 restore.remember, self._reader, now_ms, self._settings.for_outage_tolerance_ms
             )
         except WatchkeeperError as error:
             log.warning("alert_state_not_restored", error=str(error))
-            return
-        if memory:
-            log.info("alert_state_restored", alerts=len(memory))
+        if self._memory:
+            log.info("alert_state_found", alerts=len(self._memory))
+
+    def _resume(self) -> None:
+        """Hand what was found to the first groups there are, those that were there before the restart."""
+        if self._memory and self._groups:
             for group in self._groups.values():
-                group.remember(memory)
+                group.remember(self._memory)
+            self._memory = {}
 
     # evaluation
 
@@ -150,11 +164,10 @@ class RuleRunner:
     async def _run(self, group: Group, leaving: asyncio.Event) -> None:
         due_ms = group.due(self._clock.now_ms())
         while not await self._waited_for(leaving, (due_ms - self._clock.now_ms()) / 1000):
-            async with self._turns:
-                try:
-                    await group.evaluate(due_ms)
-                except Exception:  # a fault of ours in one evaluation must not end the group
-                    log.exception("group_evaluation_crashed", group=group.key)
+            try:
+                await group.evaluate(due_ms)
+            except Exception:  # a fault of ours in one evaluation must not end the group
+                log.exception("group_evaluation_crashed", group=group.key)
             due_ms, missed = next_evaluation(due_ms, self._clock.now_ms(), group.interval_ms, group.spread_ms)
             if missed:
                 metrics.count_missed(group.key, missed)

@@ -16,5 +16,7 @@ class RuleSettings(Settings):
         unit="ms",
         ge=0,
     )
-    concurrent_evaluations: int = setting(2, "Groups that are evaluated at the same moment.", ge=1, le=64)
+    concurrent_evaluations: int = setting(
+        8, "Groups whose expressions are evaluated at the same moment, each in a thread.", unit="groups", ge=1, le=64
+    )
     results_max: int = setting(100_000, "A rule whose expression gives more elements fails.", unit="elements", ge=1)

@@ -187,6 +187,12 @@ class _Trial:
         await self._runner.apply(
             self._files, interval_ms=self._interval_ms, external_labels=self._group.external_labels
         )
+        try:
+            return await self._evaluate()
+        finally:
+            await self._runner.stop()
+
+    async def _evaluate(self) -> list[str]:
         alerts = sorted(self._group.alert_rule_test, key=lambda case: case.eval_time)
         times = [case.eval_time for case in alerts] + [case.eval_time for case in self._group.promql_expr_test]
         last_ms = max(times, default=0)
