@@ -89,8 +89,8 @@ def number_texts(values: npt.NDArray[np.float64]) -> list[bytes]:
     whole = np.trunc(values) == values
     if whole.all() and (np.abs(values) < _EXACT_MAX).all() and not (np.signbit(values) & (values == 0)).any():
         return orjson.dumps(values.astype(np.int64).tolist())[1:-1].split(b",")
-    written = orjson.dumps(values.tolist())
-    texts = (written[1:-1] + b",").replace(b".0,", b",")[:-1].split(b",")
+    written = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    texts = ((written + b",").replace(b".0,", b",")[:-1] if whole.any() else written).split(b",")
     if b"e" in written or b"null" in written or not (np.abs(values) < _EXACT_MAX).all():
         odd = ~(np.isfinite(values) & (np.abs(values) < 1e15) & ((np.abs(values) >= 1e-4) | (values == 0)))
         for at in np.nonzero(odd)[0].tolist():

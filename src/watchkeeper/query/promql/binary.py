@@ -19,6 +19,7 @@ from watchkeeper.query.promql.matrix import (
     Vector,
     group,
     joined_rows,
+    nameless,
     unique_series,
     without_name,
 )
@@ -43,7 +44,7 @@ def _with_scalar(node: Binary, vector: Vector, left: Floats, right: Floats) -> V
         with np.errstate(invalid="ignore"):
             kept = COMPARISONS[node.op](left, right)
         return Vector(vector.labels, vector.values, vector.present & kept)
-    return unique_series(Vector(without_name(vector.labels), compute(node.op, left, right), vector.present))
+    return nameless(Vector(vector.labels, compute(node.op, left, right), vector.present))
 
 
 # --- vector and vector --------------------------------------------------------------------------------------

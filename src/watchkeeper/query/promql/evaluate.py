@@ -29,7 +29,7 @@ from watchkeeper.query.promql.functions import table
 from watchkeeper.query.promql.functions.absent import absent_labels
 from watchkeeper.query.promql.functions.applied import Applied
 from watchkeeper.query.promql.lexer import go_quote
-from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, ever, unique_series, without_name
+from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, ever, nameless
 from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of, windows_over
 
 _DEPENDS_ON_STEP = frozenset({
@@ -96,7 +96,7 @@ def _unary(query: Query, node: Unary, steps: Steps) -> Value:
     if isinstance(value, Scalar):
         return Scalar(-value.values)
     assert isinstance(value, Vector)
-    return unique_series(Vector(without_name(value.labels), -value.values, value.present))
+    return nameless(Vector(value.labels, -value.values, value.present))
 
 
 def _binary(query: Query, node: Binary, steps: Steps) -> Value:
@@ -128,7 +128,7 @@ def _aggregate(query: Query, node: Aggregate, steps: Steps) -> Value:
 def _call(query: Query, node: Call, steps: Steps) -> Value:
     if node.name == "timestamp" and isinstance(unwrapped(node.args[0]), VectorSelector):
         found = select.select_times(query, unwrapped(node.args[0]), steps)  # type: ignore[arg-type]
-        return unique_series(Vector(without_name(found.labels), found.values, found.present))
+        return nameless(found)
     if any(arg.type is Type.MATRIX for arg in node.args):
         return _charged(query, _range_call(query, node, steps))
     args = [evaluate(query, arg, steps) for arg in node.args]
@@ -154,8 +154,8 @@ def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
         labels, values, present = labels.take(seen), values[seen], present[seen]
     if node.name in ("rate", "increase"):
         _inform_of_gauges(query, node, ranges)
-    vector = Vector(labels if node.name in table.KEEP_NAME else without_name(labels), values, present)
-    return unique_series(vector)
+    vector = Vector(labels, values, present)
+    return vector if node.name in table.KEEP_NAME else nameless(vector)
 
 
 def _with_numbers(

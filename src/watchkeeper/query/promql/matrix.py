@@ -132,3 +132,16 @@ METADATA = ("__name__", "__type__", "__unit__")  # what says which metric a valu
 def without_name(labels: LabelTable) -> LabelTable:
     """Give the labels without the metric's name, type and unit."""
     return labels.drop(METADATA) if any(name in labels.names for name in METADATA) else labels
+
+
+def nameless(vector: Vector) -> Vector:
+    """Drop the metric's name, type and unit, as every function does whose result is not of that metric any more.
+
+    raises  BadQuery when series that differed only by it meet
+    """
+    labels = vector.labels
+    rows = [row for name, row in zip(labels.names, labels.codes, strict=True) if name in METADATA]
+    dropped = Vector(without_name(labels), vector.values, vector.present, vector.ordered)
+    if all((row == row[:1]).all() for row in rows):  # one metric: what was unique stays so
+        return dropped
+    return unique_series(dropped)

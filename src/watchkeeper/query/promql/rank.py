@@ -46,7 +46,7 @@ def _whole(numbers: Floats) -> Ints:
     """
     known = ~np.isnan(numbers)
     if not known.any():
-        raise BadQuery("Scalar value NaN overflows int64")
+        raise BadQuery("Parameter value is NaN")
     for wrong in numbers[known & ~((numbers > -_INT64_MAX) & (numbers < _INT64_MAX))].tolist()[:1]:
         raise BadQuery(f"Scalar value {go_general(wrong)} overflows int64")
     return np.where(known, np.trunc(numbers), 0.0).astype(np.int64)  # no series at steps where k is NaN

@@ -262,7 +262,9 @@ def _expanded(item: str) -> list[float | None]:
             raise BadInput(f"cannot read sample {item!r}: want a number, _, stale, or a+bxn")
         return [number]
     first, change, times = found.groups()
-    count = int(times) if times else 0
+    count = int(times[:12]) if times else 0
+    if count > _STEPS_MAX:
+        raise BadInput(f"cannot expand samples: got {count}, want at most {_STEPS_MAX}")
     if first == "_":
         return [None] * (count if times else 1)
     if first.lower() == "stale":

@@ -8,7 +8,7 @@ from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import LabelTable
 from watchkeeper.query.promql.ast import Call
 from watchkeeper.query.promql.context import Query, Steps
-from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, unique_series, without_name
+from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, nameless
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,7 @@ class Applied:
     def answer(self, vector: Vector, values: Floats, present: Mask | None = None) -> Vector:
         """Give a vector with new values for the same series, their metric's name dropped."""
         present = vector.present if present is None else present
-        return unique_series(Vector(without_name(vector.labels), values, present))
+        return nameless(Vector(vector.labels, values, present))
 
     def lone(self, values: Floats, present: Mask | None = None, labels: dict[str, str] | None = None) -> Vector:
         """Give a vector of one series."""

@@ -87,7 +87,7 @@ def present_over_time(windows: Windows) -> Found:
 def stdvar_over_time(windows: Windows) -> Found:
     """Give the population variance."""
     ones = np.ones((1, len(windows.times)))
-    count, _, squares = fold(windows, (ones, windows.values, np.zeros_like(windows.values)), _merge_moments)
+    count, _, squares = fold(windows, (ones, windows.values, windows.values * 0.0), _merge_moments)  # NaN stays NaN
     return squares / np.maximum(count, 1), windows.filled()
 
 
