@@ -117,13 +117,13 @@ def test_a_service_url_is_plain(url: str) -> None:
 
 
 def test_errors_count_where_they_are_known() -> None:
-    async def ratio(job: str) -> float | None:
-        return {"backend": 0.125}.get(job)
+    async def ratios() -> dict[str, float]:
+        return {"backend": 0.125}
 
-    async def lines(job: str) -> int | None:
-        return {"rss": 7}.get(job)
+    async def lines() -> dict[str, int]:
+        return {"rss": 7}
 
-    sources = Sources(targets=lambda: [UP, RSS], alerts=list, error_ratio=ratio, error_lines=lines)
+    sources = Sources(targets=lambda: [UP, RSS], alerts=list, error_ratios=ratios, error_lines=lines)
     whole = asyncio.run(Overview(GatewaySettings(error_lines_max=5), sources, StillClock()).whole())
     by_name = {service["name"]: service for service in whole["services"]}
     assert by_name["backend"]["error_ratio_5m"] == 0.125 and "error_log_lines_15m" not in by_name["backend"]
@@ -145,13 +145,13 @@ def test_answers_stay_small_and_texts_stay_data() -> None:
 def test_an_overview_is_worked_out_once_for_many() -> None:
     calls: list[int] = []
 
-    async def ratio(_job: str) -> float:
+    async def ratios() -> dict[str, float]:
         calls.append(1)
         await asyncio.sleep(0)
-        return 0.0
+        return {}
 
     clock = StillClock()
-    overview = Overview(GatewaySettings(), Sources(lambda: [UP], list, ratio), clock)
+    overview = Overview(GatewaySettings(), Sources(lambda: [UP], list, ratios), clock)
 
     async def ask(count: int) -> None:
         await asyncio.gather(*(overview.whole() for _ in range(count)))

@@ -42,14 +42,14 @@ class FiringAlert:
 class Sources:
     """Where the gateway's facts come from. All but targets and alerts may be left out where they are not known.
 
-    error_ratio  job → failed share of its requests over the last 5 minutes, 0…1
-    error_lines  job → log lines of level error or worse in the last 15 minutes
+    error_ratios  by job, the failed share of its requests over the last 5 minutes, 0…1
+    error_lines   by job, log lines of level error or worse in the last 15 minutes
     """
 
     targets: Callable[[], Iterable[TargetHealth]]
     alerts: Callable[[], Iterable[FiringAlert]]
-    error_ratio: Callable[[str], Awaitable[float | None]] | None = None
-    error_lines: Callable[[str], Awaitable[int | None]] | None = None
+    error_ratios: Callable[[], Awaitable[Mapping[str, float]]] | None = None
+    error_lines: Callable[[], Awaitable[Mapping[str, int]]] | None = None
 
 
 class Status(IntEnum):
@@ -94,6 +94,8 @@ class Services:
     async def gather(self) -> list[Service]:
         """Work out every service."""
         targets, alerts = list(self._sources.targets()), list(self._sources.alerts())
+        ratios = {} if self._sources.error_ratios is None else await self._sources.error_ratios()
+        lines = {} if self._sources.error_lines is None else await self._sources.error_lines()
         configured = self._settings.services
         names = sorted(configured) if configured else sorted({target.job for target in targets})
         found = []
@@ -102,24 +104,16 @@ class Services:
             jobs = service.jobs or (name,)
             its_targets = [target for target in targets if _is_target_of(target, jobs, service.labels)]
             its_alerts = [alert for alert in alerts if _is_alert_of(alert, name, jobs, service.labels)]
-            ratio, lines = await self._error_ratio(jobs), await self._error_lines(jobs)
-            status, reasons = self._judge(its_targets, its_alerts, ratio, lines)
-            found.append(Service(name, service.url, its_targets, its_alerts, ratio, lines, status, reasons))
+            ratio = max((ratios[job] for job in jobs if job in ratios), default=None)
+            its_lines = [lines[job] for job in jobs if job in lines]
+            count = sum(its_lines) if its_lines else None
+            status, reasons = self._judge(its_targets, its_alerts, ratio, count)
+            found.append(Service(name, service.url, its_targets, its_alerts, ratio, count, status, reasons))
         return found
 
     def alerts(self) -> list[FiringAlert]:
         """Give every firing alert, of a service or not, critical ones first."""
         return sorted(self._sources.alerts(), key=lambda alert: (alert.severity != "critical", alert.name))
-
-    async def _error_ratio(self, jobs: Sequence[str]) -> float | None:
-        ask = self._sources.error_ratio
-        known = [] if ask is None else [ratio for job in jobs if (ratio := await ask(job)) is not None]
-        return max(known, default=None)
-
-    async def _error_lines(self, jobs: Sequence[str]) -> int | None:
-        ask = self._sources.error_lines
-        known = [] if ask is None else [lines for job in jobs if (lines := await ask(job)) is not None]
-        return sum(known) if known else None
 
     def _judge(
         self,
