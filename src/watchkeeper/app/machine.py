@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchkeeper.app.config import Loaded, load
 from watchkeeper.model.clock import Clock
@@ -22,7 +20,6 @@ _reload_good = gauge("prometheus_config_last_reload_successful", "Whether the la
 _reload_s = gauge(
     "prometheus_config_last_reload_success_timestamp_seconds", "Unix time of the last reload that took in the files."
 )
-_ALWAYS_ANSWERED = frozenset({"/-/healthy", "/-/ready", "/health"})
 
 
 @dataclass(slots=True)
@@ -38,20 +35,6 @@ class Standing:
     reloaded_ms: int
     ready: bool = False
     reload_good: bool = True
-
-
-class UntilReady:
-    """An ASGI application that answers 503 with Retry-After while the machine starts or stops; health aside."""
-
-    def __init__(self, app: ASGIApp, standing: Standing) -> None:
-        self._app, self._standing = app, standing
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._standing.ready or scope["type"] != "http" or scope["path"] in _ALWAYS_ANSWERED:
-            await self._app(scope, receive, send)
-            return
-        answer = PlainTextResponse("starting or stopping, try again\n", 503, {"retry-after": "1"})
-        await answer(scope, receive, send)
 
 
 class Machine:

@@ -27,7 +27,7 @@ from watchkeeper.api.doorkeeper import StateDoor
 from watchkeeper.app import control, shown
 from watchkeeper.app.config import Loaded
 from watchkeeper.app.journal import OwnLog
-from watchkeeper.app.machine import Machine, Standing, UntilReady
+from watchkeeper.app.machine import Machine, Standing
 from watchkeeper.app.overview import Overview
 from watchkeeper.app.readings import register_readings
 from watchkeeper.app.welcome import Welcome
@@ -37,6 +37,7 @@ from watchkeeper.collect.remote_write import RemoteWrite
 from watchkeeper.collect.scrape import Scraper
 from watchkeeper.exporters import node
 from watchkeeper.gateway import rest as gateway
+from watchkeeper.gateway.errors import error_ratios
 from watchkeeper.gateway.overview import Overview as GatewayOverview
 from watchkeeper.gateway.services import Sources
 from watchkeeper.model.clock import SystemClock
@@ -114,7 +115,8 @@ def build(loaded: Loaded, options: Options) -> Machine:
     shelf = Dashboards()
     standing = Standing(loaded, clock.now_ms(), clock.now_ms())
     overview = Overview(scraper, rules, metrics, logs, clock, standing.started_ms)
-    agents = GatewayOverview(own.gateway, Sources(overview.targets, overview.firing), clock)
+    sources = Sources(overview.targets, overview.firing, error_ratios(engine.ask, clock))
+    agents = GatewayOverview(own.gateway, sources, clock)
 
     accounts = Accounts(state, own.auth, clock)
     door = OpenDoor(net.listen) if options.auth_none else StateDoor(accounts)
@@ -160,8 +162,8 @@ def build(loaded: Loaded, options: Options) -> Machine:
         ]
     if has("gateway"):
         routes += gateway.routes(agents, clock, lambda: standing.ready)
-    app = build_app(routes, door, net, audit=trail, clock=clock)
-    listener = Listener(UntilReady(app, standing), net)
+    app = build_app(routes, door, net, audit=trail, clock=clock, ready=lambda: standing.ready)
+    listener = Listener(app, net)
     chosen: dict[str, tuple[Part, ...]] = {"collect": (tailer, scraper), "rules": (rules,), "notify": (desk,)}
     working = [part for role in ("notify", "rules", "collect") if has(role) for part in chosen[role]]
     greeting: list[Part] = [] if options.auth_none else [Welcome(accounts, options.environ, url, options.data)]
