@@ -14,7 +14,7 @@ from watchkeeper.app.cli import cli
 from watchkeeper.app.config import Loaded, PrometheusConfig
 from watchkeeper.app.settings import OwnSettings
 from watchkeeper.app.wiring import Options, build
-from watchkeeper.collect.logs.settings import PromtailConfig
+from watchkeeper.collect.logs.promtail import PromtailConfig
 from watchkeeper.model.metrics import REGISTRY
 from watchkeeper.net.routing import Access, Role, Route
 from watchkeeper.notify.settings import AlertmanagerConfig
@@ -118,7 +118,7 @@ def _who(access: Access) -> str:
 def metrics() -> str:
     """Give the page of the program's own metrics."""
     rows = [
-        f"| `{family.name}` | {family.type} | {family.documentation.replace('|', chr(92) + '|')} |\n"
+        f"| `{family.name}{'_total' if family.type == 'counter' else ''}` | {family.type} | {family.documentation.replace('|', chr(92) + '|')} |\n"
         for family in sorted(REGISTRY.collect(), key=lambda one: one.name)
     ]
     return "".join(["# Metrics about itself\n", _NOTE, "\n| name | type | meaning |\n|---|---|---|\n", *rows])

@@ -20,6 +20,7 @@ import orjson
 import pytest
 
 PASSWORD = "correct horse battery staple"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes started one after the other share what one compiled
 PROGRAM = [sys.executable, "-m", "watchkeeper.app"]
 
 
