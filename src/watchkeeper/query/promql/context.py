@@ -76,6 +76,7 @@ class Query:
 
     def joined(self, tables: Sequence[LabelTable]) -> LabelTable:
         """Put label tables of this query one after the other."""
-        if len(tables) == 1:
-            return LabelTable(tables[0].names, tables[0].codes, self.symbols)
+        names = tables[0].names
+        if all(table.names == names for table in tables):
+            return LabelTable(names, np.concatenate([table.codes for table in tables], axis=1), self.symbols)
         return LabelTable.join(tables, self.symbols)

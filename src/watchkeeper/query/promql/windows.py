@@ -169,10 +169,11 @@ def _ragged(frames: list[FrameSlice], ends_ms: Ints, at_ms: Ints, range_ms: int,
     lo, hi = _bounds(grid, lengths, ends_ms, range_ms)
     frame_of = np.repeat(np.arange(len(frames)), sizes)
     rows = lengths[frame_of]
-    begin = (np.cumsum(rows) - rows)[:, None]
-    lo, hi = begin + lo[frame_of], begin + hi[frame_of]
+    begin = np.cumsum(rows) - rows
+    lo, hi = begin[:, None] + lo[frame_of], begin[:, None] + hi[frame_of]
     values = np.concatenate([frame.values.ravel() for frame in frames])
-    times = np.concatenate([np.tile(frame.times, len(frame.labels)) for frame in frames])
+    of_grid = (np.cumsum(lengths) - lengths)[frame_of] - begin  # from a series' place to its frame's time column
+    times = grid[np.arange(len(values)) + np.repeat(of_grid, rows)]
     if any(frame.gaps for frame in frames):
         keep = ~_gaps(values, keep_stale)
         before = np.concatenate([[0], np.cumsum(keep)])
