@@ -6,19 +6,29 @@ const made = new Map<string, Intl.DateTimeFormat>();
 /** Chooses the time zone for everything drawn from now on: an IANA name, "utc", or "browser". */
 export function setZone(name: string | undefined): void {
   zone = !name || name === 'browser' ? undefined : name === 'utc' ? 'UTC' : name;
+  made.clear();
+  if (zone === undefined || zone === 'UTC') return;
   try {
     new Intl.DateTimeFormat('en', { timeZone: zone });
   } catch {
     zone = undefined;
   }
-  made.clear();
 }
 
 export function zoneName(): string {
   return zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
+const two = (count: number): string => (count < 10 ? `0${count}` : String(count));
+
 function parts(ms: number): Record<string, string> {
+  if (zone === undefined || zone === 'UTC') { // the usual zones need no Intl, which is slow to start
+    const date = new Date(zone === undefined ? ms - new Date(ms).getTimezoneOffset() * 60_000 : ms);
+    return {
+      year: String(date.getUTCFullYear()), month: two(date.getUTCMonth() + 1), day: two(date.getUTCDate()),
+      hour: two(date.getUTCHours()), minute: two(date.getUTCMinutes()), second: two(date.getUTCSeconds()),
+    };
+  }
   let formatter = made.get('all');
   if (!formatter) {
     formatter = new Intl.DateTimeFormat('en-GB', {

@@ -9,6 +9,7 @@ import { safeHref } from '../format/links.ts';
 import { importDashboard, type Dashboard, type Section } from '../model/dashboard.ts';
 import { interpolate } from '../model/interpolate.ts';
 import { SCRAPE_INTERVAL_MS } from '../model/interval.ts';
+import { compact } from '../model/layout.ts';
 import { expand } from '../model/repeat.ts';
 import { parseDuration } from '../model/time.ts';
 import { scopeOf, toParams, type Chosen, type State } from '../model/vars.ts';
@@ -172,7 +173,7 @@ function SectionView({ section, context }: { section: Section; context: PanelCon
     addEventListener('wk-rows', all);
     return () => removeEventListener('wk-rows', all);
   }, []);
-  const top = Math.min(...section.panels.map(panel => panel.gridPos.y));
+  const places = useMemo(() => compact(section.panels), [section.panels]);
   const title = interpolate(section.title, scopeOf(context.state.value, {}, section.scoped));
   return (
     <section class="section" aria-label={title || undefined}>
@@ -183,7 +184,7 @@ function SectionView({ section, context }: { section: Section; context: PanelCon
         <div class="grid">
           {section.panels.map((panel, at) => (
             <PanelFrame key={`${panel.id}-${at}-${Object.values(panel.scoped ?? {}).join()}`} panel={panel} context={context} style={{
-              gridColumn: `${panel.gridPos.x + 1} / span ${Math.min(panel.gridPos.w, 24 - panel.gridPos.x)}`, gridRow: `${panel.gridPos.y - top + 1} / span ${panel.gridPos.h}`,
+              gridColumn: `${places[at].x + 1} / span ${places[at].w}`, gridRow: `${places[at].y + 1} / span ${places[at].h}`,
               '--rows': String(panel.gridPos.h),
             }} />
           ))}

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { datasourceKind, importDashboard, type Dashboard } from '../../src/model/dashboard.ts';
+import { compact } from '../../src/model/layout.ts';
 import { expand } from '../../src/model/repeat.ts';
 import { inOrder } from '../../src/model/vars.ts';
 
@@ -116,4 +117,9 @@ test('panels and rows repeat for each value', () => {
   const sections = expand(dashboard, state);
   assert.deepEqual(sections[0].panels.map(panel => [panel.scoped?.v, panel.gridPos.x, panel.gridPos.y]), [['a', 0, 0], ['b', 12, 0], ['c', 0, 4], [undefined, 0, 8]]);
   assert.deepEqual(sections.slice(1).map(section => [section.scoped?.v, section.panels[0].scoped?.v]), [['a', 'a'], ['b', 'b'], ['c', 'c']]);
+});
+
+test('panels move up into the holes that a file has', () => {
+  const at = (x: number, y: number, w: number, h: number) => ({ gridPos: { x, y, w, h } });
+  assert.deepEqual(compact([at(0, 21, 12, 8), at(12, 21, 12, 4), at(0, 433, 12, 8), at(12, 433, 14, 8)]).map(({ x, y, w }) => [x, y, w]), [[0, 0, 12], [12, 0, 12], [0, 8, 12], [12, 4, 12]]);
 });
