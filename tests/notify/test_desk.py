@@ -323,3 +323,14 @@ def test_ten_thousand_alerts_in_five_hundred_groups_are_routed_in_a_second(bench
         assert len(one.desk._groups) == 500
 
     run(work)
+
+
+def test_stops_at_once_even_when_just_woken(bench: Maker) -> None:
+    async def work() -> None:
+        one = bench(WEB)
+        await one.desk.start()
+        await asyncio.sleep(0)
+        await one.desk.receive([one.alert(alertname="A", x="1")])
+        await asyncio.wait_for(one.desk.stop(), 5)
+
+    run(work)

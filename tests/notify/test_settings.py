@@ -90,3 +90,16 @@ def test_without_a_file_all_goes_to_the_inbox() -> None:
     assert DEFAULT_CONFIG.route is not None
     assert DEFAULT_CONFIG.route.receiver == "inbox"
     assert DEFAULT_CONFIG.receivers[0].inbox_configs
+
+
+def test_webhooks_take_over_the_global_http_settings() -> None:
+    text = """
+global: {http_config: {bearer_token: t}}
+route: {receiver: a}
+receivers:
+- name: a
+  webhook_configs: [{url: 'http://a/'}, {url: 'http://b/', http_config: {basic_auth: {username: u}}}]
+"""
+    first, second = read_config(text, "am.yml").receivers[0].webhook_configs
+    assert first.http_config is not None and first.http_config.bearer_token is not None
+    assert second.http_config is not None and second.http_config.bearer_token is None

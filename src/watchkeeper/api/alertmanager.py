@@ -6,6 +6,7 @@ source  github.com/prometheus/alertmanager, api/v2; compared with Alertmanager 0
 """
 
 import re
+from collections.abc import Sequence
 from functools import wraps
 from typing import Any
 
@@ -14,7 +15,9 @@ from starlette.responses import PlainTextResponse, Response
 from watchkeeper import __version__
 from watchkeeper.api.alertmanager_bodies import BodyFault, read_alerts, read_silence
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.metrics import counter
 from watchkeeper.net.routing import EDIT, METRICS_WRITE, OPEN, READ, Call, Handler, Route
+from watchkeeper.notify.alert_book import Incoming
 from watchkeeper.notify.desk import Desk
 from watchkeeper.notify.gotext import json_bytes, quoted, rfc3339_ms
 from watchkeeper.notify.matcher import LabelMatcher, compile_go, parse_matcher
@@ -27,6 +30,11 @@ _FILTERS_MAX = 100
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
 _TRUE = frozenset({"true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"})
 _NO_STORE = {"Cache-Control": "no-store"}
+
+_received = counter("alertmanager_alerts_received", "The total number of received alerts.", ("status", "version"))
+_invalid = counter(
+    "alertmanager_alerts_invalid", "The total number of received alerts that were invalid.", ("version",)
+)
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -113,6 +121,7 @@ class _Api:
     async def post_alerts(self, call: Call) -> Response:
         _check_media_type(call)
         incoming, refused = read_alerts(call.body, self._desk.now_ms(), self._desk.config.global_.resolve_timeout)
+        _count(incoming, len(refused), self._desk.now_ms())
         await self._desk.take(incoming)
         return _json("\n".join(refused), 400) if refused else Response(headers=_NO_STORE)
 
@@ -146,6 +155,13 @@ class _Api:
     async def ready(self, call: Call) -> Response:
         del call
         return PlainTextResponse("OK") if self._desk.is_ready else PlainTextResponse("not yet", 503)
+
+
+def _count(incoming: Sequence[Incoming], refused: int, now_ms: int) -> None:
+    over = sum(one.alert.resolved(now_ms) for one in incoming)
+    _received.labels("firing", "v2").inc(len(incoming) - over)
+    _received.labels("resolved", "v2").inc(over)
+    _invalid.labels("v2").inc(refused)
 
 
 def _alert_filter(call: Call) -> AlertFilter:

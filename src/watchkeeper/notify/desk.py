@@ -16,6 +16,7 @@ from watchkeeper.model.errors import NotDelivered, Refused
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.net.client import Client
 from watchkeeper.notify.alert_book import AlertBook, Incoming
+from watchkeeper.notify.batch import Batch
 from watchkeeper.notify.deliver import Deliverer
 from watchkeeper.notify.group import Flush, Group, Groups
 from watchkeeper.notify.inhibit import Inhibitor
@@ -30,7 +31,7 @@ from watchkeeper.notify.shown import AlertFilter, ShownAlert, ShownGroup
 from watchkeeper.notify.silence import Silence, SilenceBook, State, filtered_silences, silence_matcher, sorted_silences
 from watchkeeper.store.state.alerts import drop_alerts, load_alerts, save_alerts
 from watchkeeper.store.state.db import StateStore
-from watchkeeper.store.state.inbox import InboxMessage, add_message, load_messages
+from watchkeeper.store.state.inbox import InboxMessage, NewMessage, add_messages, load_messages
 from watchkeeper.store.state.notifications import drop_notifications, load_notifications, save_notifications
 from watchkeeper.store.state.silences import SilenceRow, drop_silences, load_silences, save_silences
 
@@ -86,6 +87,7 @@ class Desk:
         self._external_url = external_url.rstrip("/")
         self._spread = spread or random.Random()  # noqa: S311 — spreads retries, keeps no secret
         self._means = Means(client, self._keep)
+        self._inbox = Batch[NewMessage](lambda batch: add_messages(state, batch, settings.inbox_messages_max))
         self._book = AlertBook()
         self._silences = SilenceBook(settings.silences_max, settings.silence_bytes_max)
         self._log = NotificationLog((), lambda entries: save_notifications(state, entries))
@@ -233,7 +235,8 @@ class Desk:
             due_s = self._groups.next_due_s()
             next_s = min(self._maintained_s + _MAINTENANCE_S, now_s + _MAINTENANCE_S if due_s is None else due_s)
             try:
-                await asyncio.wait_for(self._wake.wait(), max(next_s - now_s, 0))
+                async with asyncio.timeout(max(next_s - now_s, 0)):  # wait_for may swallow a cancellation
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 
@@ -273,9 +276,8 @@ class Desk:
             log.error("alerts_not_kept", alerts=len(rows), error=str(error))  # noqa: TRY400 — no trace wanted
 
     async def _keep(self, receiver: str, status: str, message: str) -> None:
-        keep = self._settings.inbox_messages_max
         try:
-            await asyncio.to_thread(add_message, self._state, self._clock.now_ms(), receiver, status, message, keep)
+            await self._inbox.write(NewMessage(self._clock.now_ms(), receiver, status, message))
         except (SQLAlchemyError, OSError) as error:
             raise NotDelivered(f"cannot write to the inbox: {_short(error)}", permanent=False) from None
 

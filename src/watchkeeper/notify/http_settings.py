@@ -154,6 +154,18 @@ def read_secret_file(file: str) -> str:
         raise NotDelivered(f"cannot read {file}: {error}", permanent=False) from None
 
 
+def reads_files(settings: Settings) -> bool:
+    """Say whether secrets of these settings lie in files, which are read anew for each request."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if (name.endswith("_file") or name == "files") and value:
+            return True
+        nested = value.values() if isinstance(value, dict) else (value,)
+        if any(isinstance(one, Settings) and reads_files(one) for one in nested):
+            return True
+    return False
+
+
 def request_options(config: HttpConfig, timeout_s: float) -> RequestOptions:
     """Say a receiver's HTTP settings in the client's words, with secrets read from their files.
 

@@ -250,7 +250,23 @@ def read_config(text: str | bytes, name: str, directory: Path | None = None) -> 
     faults = list(_faults(config, document))
     if faults:
         raise BadConfigs(faults)
+    config = _inherited(config)
     return config if directory is None else _resolved(config, directory)
+
+
+def _inherited(config: AlertmanagerConfig) -> AlertmanagerConfig:
+    """Give webhooks without HTTP settings the global ones."""
+    shared = config.global_.http_config
+    if shared is None:
+        return config
+
+    def filled(webhook: WebhookConfig) -> WebhookConfig:
+        return webhook if webhook.http_config is not None else webhook.model_copy(update={"http_config": shared})
+
+    receivers = tuple(
+        one.model_copy(update={"webhook_configs": tuple(map(filled, one.webhook_configs))}) for one in config.receivers
+    )
+    return config.model_copy(update={"receivers": receivers})
 
 
 def _faults(config: AlertmanagerConfig, document: Document) -> Iterator[BadConfig]:

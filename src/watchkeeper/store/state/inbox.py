@@ -1,5 +1,6 @@
 """The inbox in the state store: notifications kept for people to read in the UI."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, desc, insert, select
@@ -19,15 +20,27 @@ class InboxMessage:
     message: str
 
 
-def add_message(state: StateStore, received_ms: int, receiver: str, status: str, message: str, keep: int) -> None:
-    """Write a notification and drop the oldest beyond `keep`; on the disk when it returns."""
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A notification on its way into the inbox."""
+
+    received_ms: int
+    receiver: str
+    status: str
+    message: str
+
+
+def add_messages(state: StateStore, messages: Sequence[NewMessage], keep: int) -> None:
+    """Write notifications, all or none, and drop the oldest beyond `keep`; on the disk when it returns."""
+    rows = [
+        {"received_ms": one.received_ms, "receiver": one.receiver, "status": one.status, "message": one.message}
+        for one in messages
+    ]
     with state.write() as connection:
-        row = {"received_ms": received_ms, "receiver": receiver, "status": status, "message": message}
-        newest = connection.execute(insert(inbox).values(row).returning(inbox.c.id)).scalar_one()
-        if newest % 16 == 0:  # ids count up by one, so this bounds the table at little cost
-            last = connection.execute(select(inbox.c.id).order_by(desc(inbox.c.id)).offset(keep).limit(1)).scalar()
-            if last is not None:
-                connection.execute(delete(inbox).where(inbox.c.id <= last))
+        connection.execute(insert(inbox), rows)
+        last = connection.execute(select(inbox.c.id).order_by(desc(inbox.c.id)).offset(keep).limit(1)).scalar()
+        if last is not None:
+            connection.execute(delete(inbox).where(inbox.c.id <= last))
 
 
 def load_messages(state: StateStore, limit: int) -> list[InboxMessage]:
