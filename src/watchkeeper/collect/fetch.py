@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
@@ -53,9 +53,13 @@ LocalFetch = Callable[[], Awaitable[bytes] | bytes]
 def local_fetch(function: LocalFetch) -> Fetch:
     """Make a target of a function; one that is not async runs in a thread."""
 
-    async def fetch(_: Target) -> Fetched:
-        answer = await asyncio.to_thread(function)
-        return Fetched(answer if isinstance(answer, bytes) else await answer, TEXT)
+    async def fetch(target: Target) -> Fetched:
+        try:
+            async with asyncio.timeout(target.timeout_ms / 1000):
+                answer = await asyncio.to_thread(function)
+                return Fetched(answer if isinstance(answer, bytes) else await answer, TEXT)
+        except TimeoutError:
+            raise BadInput("context deadline exceeded") from None
 
     return fetch
 
@@ -69,6 +73,7 @@ class HttpFetch:
         self._accept = accept_header(config.scrape_protocols or ())
         self._tls = None if config.tls_config == TlsConfig() else _ssl_context(config.tls_config)
         self._idle: dict[int, Connection] = {}
+        self._requests: dict[int, bytes] = {}  # of targets whose request is always the same
 
     async def __call__(self, target: Target) -> Fetched:
         try:
@@ -94,33 +99,39 @@ class HttpFetch:
 
     def forget(self, target: Target) -> None:
         """Close the connection of a target that is no more."""
+        self._requests.pop(target.number, None)
         connection = self._idle.pop(target.number, None)
         if connection is not None:
             connection.close()
 
     async def _ask(self, target: Target) -> Answer:
-        headers = self._headers(target)
         if not self._config.proxy_url:
-            answer = await self._ask_directly(target, headers)
+            answer = await self._ask_directly(target)
             if not (300 <= answer.status < 400 and self._config.follow_redirects and "location" in answer.headers):
                 return answer
         from watchkeeper.collect.detour import ask_around  # noqa: PLC0415 # a large client that few need
 
-        return await ask_around(self._config, target, headers, self._tls, self._limit)
+        return await ask_around(self._config, target, self._headers(target), self._tls, self._limit)
 
-    async def _ask_directly(self, target: Target, headers: Mapping[str, str]) -> Answer:
-        place = urlsplit(target.url)
-        path = (place.path or "/") + (f"?{place.query}" if place.query else "")
-        lines = [f"GET {path} HTTP/1.1", f"Host: {place.netloc.rpartition('@')[2]}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        request = "\r\n".join([*lines, "", ""]).encode()
+    async def _ask_directly(self, target: Target) -> Answer:
+        request = self._requests.get(target.number) or self._request(target)
         kept = self._idle.pop(target.number, None)
         if kept is not None and kept.usable:
             try:
                 return await self._ask_over(kept, target, request)
             except ConnectionError:
                 pass  # it had been closed while it was idle; a new one tells whether the target lives
-        return await self._ask_over(await self._connect(place), target, request)
+        return await self._ask_over(await self._connect(urlsplit(target.url)), target, request)
+
+    def _request(self, target: Target) -> bytes:
+        place = urlsplit(target.url)
+        path = (place.path or "/") + (f"?{place.query}" if place.query else "")
+        lines = [f"GET {path} HTTP/1.1", f"Host: {place.netloc.rpartition('@')[2]}"]
+        lines += [f"{name}: {value}" for name, value in self._headers(target).items()]
+        request = "\r\n".join([*lines, "", ""]).encode()
+        if not _reads_files(self._config):
+            self._requests[target.number] = request
+        return request
 
     async def _ask_over(self, connection: Connection, target: Target, request: bytes) -> Answer:
         answer = await connection.ask(request, self._limit)
@@ -242,6 +253,12 @@ def _secret(text: str, file: str) -> str:
         return Path(file).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"unable to read file {file}: {error}") from None
+
+
+def _reads_files(config: HttpClient) -> bool:
+    basic, given = config.basic_auth, config.authorization
+    files = [config.bearer_token_file, basic and (basic.username_file or basic.password_file)]
+    return any([*files, given and given.credentials_file, config.http_headers])
 
 
 def _extra_headers(config: HttpClient) -> dict[str, str]:
