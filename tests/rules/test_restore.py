@@ -9,7 +9,7 @@ from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.labels import LabelPairs
 from watchkeeper.rules.alerting import ActiveAlert, State
 from watchkeeper.rules.files import parse_rules
-from watchkeeper.rules.restore import Remembered, resume
+from watchkeeper.rules.restore import Remembered, fired_at, resume, sharpened
 from watchkeeper.rules.settings import RuleSettings
 
 InWorld = Callable[[Callable[[RealWorld], Awaitable[None]]], None]
@@ -25,7 +25,7 @@ def resumed(hold_ms: int, waited_ms: int, down_ms: int) -> ActiveAlert:
     """Give a new alert after it had waited for a while, and we were down for another."""
     seen_ms = NOW_MS - down_ms
     alert = ActiveAlert(LABELS, {}, 1.0, NOW_MS)
-    resume(alert, {LABELS: Remembered(seen_ms - waited_ms, seen_ms)}, hold_ms, NOW_MS, RuleSettings())
+    resume(alert, {LABELS: Remembered(seen_ms - waited_ms, seen_ms)}, hold_ms, NOW_MS, MINUTE_MS, RuleSettings())
     return alert
 
 
@@ -52,9 +52,22 @@ def test_pending_alert_with_a_short_hold_needs_no_grace() -> None:
     assert (alert.state, alert.active_at_ms) == (State.PENDING, NOW_MS - 4 * MINUTE_MS)
 
 
+def test_beginning_is_known_to_the_millisecond_again() -> None:
+    # the sample says 8:00:03; the group is evaluated 3.199 s into each minute
+    memory = {LABELS: Remembered(START_MS + 3000, START_MS + 3000 + HOUR_MS)}
+    assert sharpened(memory, MINUTE_MS, 3199)[LABELS].active_at_ms == START_MS + 3199
+    assert sharpened(memory, MINUTE_MS, 4199)[LABELS].active_at_ms == START_MS + 3000
+
+
+def test_alert_fired_at_the_first_evaluation_after_its_hold() -> None:
+    assert fired_at(START_MS, 0, 15_000) == START_MS
+    assert fired_at(START_MS, 20_000, 15_000) == START_MS + 30_000
+    assert fired_at(START_MS, 30_000, 15_000) == START_MS + 30_000
+
+
 def test_unknown_alert_starts_now() -> None:
     alert = ActiveAlert(LABELS, {}, 1.0, NOW_MS)
-    resume(alert, {}, 0, NOW_MS, RuleSettings())
+    resume(alert, {}, 0, NOW_MS, MINUTE_MS, RuleSettings())
     assert (alert.state, alert.active_at_ms) == (State.PENDING, NOW_MS)
 
 
@@ -62,7 +75,8 @@ def remembering(bench: Bench, text: str, waited_ms: int) -> None:
     bench.load(text)
     seen_ms = bench.clock.time_ms
     for group in bench.runner.groups():
-        group.remember({LABELS: Remembered(seen_ms - waited_ms, seen_ms)})
+        group.spread_ms = 0
+        group.remember({"A": {LABELS: Remembered(seen_ms - waited_ms, seen_ms)}})
 
 
 def test_alert_that_comes_in_the_second_evaluation_is_resumed_too(bench: Bench) -> None:

@@ -108,9 +108,12 @@ class Group:
         """Say whether a reload leaves this group as it is."""
         return self.config == config and self.context == context
 
-    def remember(self, memory: restore.Memory) -> None:
-        """Hand over the alerts before a restart, for the first evaluations."""
-        self.memory, self._evaluations_to_restore = memory, restore.EVALUATIONS
+    def remember(self, by_name: Mapping[str, restore.Memory]) -> None:
+        """Hand over the alerts before a restart, by their names, for the first evaluations."""
+        names = {rule.name for rule in self.rules if isinstance(rule, AlertingRule)}
+        own = {labels: before for name in names for labels, before in by_name.get(name, {}).items()}
+        self.memory = restore.sharpened(own, self.interval_ms, self.spread_ms)
+        self._evaluations_to_restore = restore.EVALUATIONS if own else 0
 
     def continue_from(self, old: "Group") -> None:
         """Take over the state of the rules that are still there, by name and labels."""
@@ -172,7 +175,8 @@ class Group:
         """In the first evaluation after a restart, bring back the alerts that fire without their expression."""
         if not isinstance(rule, AlertingRule) or self._evaluations_to_restore != restore.EVALUATIONS:
             return
-        for alert in restore.kept_firing(rule, self.memory, {alert.labels for alert in made} | rule.active.keys()):
+        present = {alert.labels for alert in made} | rule.active.keys()
+        for alert in restore.kept_firing(rule, self.memory, present, self.interval_ms):
             sample = AlertSample(dict(alert.labels), alert.value)
             alert.annotations = rule.expand_annotations(sample, at_ms, self.context.around)
             self._kept.append((rule, alert))
@@ -198,7 +202,7 @@ class Group:
         if self.memory:
             for alert in made:
                 if alert.labels not in rule.active:
-                    restore.resume(alert, self.memory, rule.hold_ms, at_ms, self.context.settings)
+                    restore.resume(alert, self.memory, rule.hold_ms, at_ms, self.interval_ms, self.context.settings)
             for owner, alert in self._kept:
                 if owner is rule:
                     rule.active[alert.labels] = alert

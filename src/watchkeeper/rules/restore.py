@@ -15,6 +15,7 @@ from watchkeeper.model.frame import ABSENT, FrameSlice, is_absent, is_stale
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, label_pairs
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.rules.alerting import ALERT_NAME, ALERTS_FOR_STATE, ActiveAlert, AlertingRule, State
+from watchkeeper.rules.order import evaluation_time
 from watchkeeper.rules.recording import Series
 from watchkeeper.rules.settings import RuleSettings
 
@@ -58,7 +59,31 @@ def _last_samples(part: FrameSlice) -> dict[LabelPairs, Remembered]:
     return out
 
 
-def resume(alert: ActiveAlert, memory: Memory, hold_ms: int, at_ms: int, settings: RuleSettings) -> None:
+def by_alert_name(memory: Memory) -> dict[str, dict[LabelPairs, Remembered]]:
+    """Sort what is remembered by the name of the alert."""
+    out: dict[str, dict[LabelPairs, Remembered]] = {}
+    for labels, before in memory.items():
+        out.setdefault(dict(labels).get(ALERT_NAME, ""), {})[labels] = before
+    return out
+
+
+def sharpened(memory: Memory, interval_ms: int, spread_ms: int) -> dict[LabelPairs, Remembered]:
+    """Find the milliseconds again: samples say in whole seconds since when; it was at an evaluation of the group."""
+    out = {}
+    for labels, before in memory.items():
+        evaluated_ms = evaluation_time(before.active_at_ms + 999, interval_ms, spread_ms)
+        out[labels] = Remembered(max(before.active_at_ms, evaluated_ms), before.seen_ms)
+    return out
+
+
+def fired_at(active_at_ms: int, hold_ms: int, interval_ms: int) -> int:
+    """Give the first evaluation at which an alert that was active since then had waited long enough."""
+    return active_at_ms - (-hold_ms // interval_ms) * interval_ms
+
+
+def resume(
+    alert: ActiveAlert, memory: Memory, hold_ms: int, at_ms: int, interval_ms: int, settings: RuleSettings
+) -> None:
     """Give a new alert the time that it had before the restart."""
     before = memory.get(alert.labels)
     if before is None:
@@ -66,14 +91,14 @@ def resume(alert: ActiveAlert, memory: Memory, hold_ms: int, at_ms: int, setting
     remaining_ms = hold_ms - (before.seen_ms - before.active_at_ms)
     if remaining_ms <= 0:
         alert.active_at_ms = before.active_at_ms
-        alert.state, alert.fired_at_ms = State.FIRING, before.active_at_ms + hold_ms
+        alert.state, alert.fired_at_ms = State.FIRING, fired_at(before.active_at_ms, hold_ms, interval_ms)
     elif hold_ms >= settings.for_grace_period_ms > remaining_ms:
         alert.active_at_ms = at_ms + settings.for_grace_period_ms - hold_ms
     else:
         alert.active_at_ms = before.active_at_ms + (at_ms - before.seen_ms)
 
 
-def kept_firing(rule: AlertingRule, memory: Memory, present: set[LabelPairs]) -> list[ActiveAlert]:
+def kept_firing(rule: AlertingRule, memory: Memory, present: set[LabelPairs], interval_ms: int) -> list[ActiveAlert]:
     """Give the alerts that were firing, and may keep firing although the expression gives them no more."""
     if not rule.keep_firing_ms:
         return []
@@ -82,7 +107,7 @@ def kept_firing(rule: AlertingRule, memory: Memory, present: set[LabelPairs]) ->
         fired = before.seen_ms - before.active_at_ms >= rule.hold_ms
         if fired and labels not in present and (ALERT_NAME, rule.name) in labels:
             alert = ActiveAlert(labels, {}, float("nan"), before.active_at_ms, State.FIRING)
-            alert.fired_at_ms = before.active_at_ms + rule.hold_ms
+            alert.fired_at_ms = fired_at(before.active_at_ms, rule.hold_ms, interval_ms)
             out.append(alert)
     return out
 

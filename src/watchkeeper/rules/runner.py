@@ -132,8 +132,9 @@ class RuleRunner:
     def _resume(self) -> None:
         """Hand what was found to the first groups there are, those that were there before the restart."""
         if self._memory and self._groups:
+            by_name = restore.by_alert_name(self._memory)
             for group in self._groups.values():
-                group.remember(self._memory)
+                group.remember(by_name)
             self._memory = {}
 
     # evaluation
