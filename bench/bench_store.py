@@ -31,17 +31,17 @@ def rows_of_target(series: int, rows: int, rng: np.random.Generator) -> Floats:
     for at in range(series):
         kind = at % 20
         if kind < 6:
-            out[at] = rng.choice([0.0, 1.0, 4096.0, 1.7e9 + rng.integers(1e6) / 1000])
+            out[at] = rng.choice([0.0, 1.0, 4096.0, 1.7e9 + rng.integers(1_000_000) / 1000])
         elif kind < 9:
-            out[at] = rng.integers(1e6) + np.cumsum(rng.random(rows) < 0.02)
+            out[at] = rng.integers(1_000_000) + np.cumsum(rng.random(rows) < 0.02)
         elif kind < 12:
-            out[at] = rng.integers(1e9) + np.cumsum(rng.poisson(rng.uniform(1, 2000), rows))
+            out[at] = rng.integers(1_000_000_000) + np.cumsum(rng.poisson(rng.uniform(1, 2000), rows))
         elif kind < 15:
-            out[at] = rng.integers(1e5) + np.cumsum(rng.poisson(rng.uniform(0.2, 30), rows))
+            out[at] = rng.integers(100_000) + np.cumsum(rng.poisson(rng.uniform(0.2, 30), rows))
         elif kind < 17:
             out[at] = np.round(rng.uniform(0, 1e5) + np.cumsum(rng.uniform(0, 0.5, rows)), 2)
         elif kind < 19:
-            out[at] = 4096.0 * (rng.integers(1e6) + np.cumsum(rng.integers(-500, 500, rows)))
+            out[at] = 4096.0 * (rng.integers(1_000_000) + np.cumsum(rng.integers(-500, 500, rows)))
         else:
             out[at] = rng.random(rows) * rng.uniform(0.1, 100)
     return np.ascontiguousarray(out.T)
@@ -95,9 +95,8 @@ async def run(targets: int, series: int, rows: int) -> None:
     print(f"append: {total / samples * 1e6:.3f} µs CPU a sample; slowest append {worst * 1e3:.1f} ms")
     print(f"log: {stats['bytes'] / samples:.2f} B a sample; memory: {stats['memory_bytes'] / samples:.2f} B a sample")
     grown = rss_mb() - before_mb
-    print(
-        f"resident: +{grown:.0f} MB = {grown * 1e6 / targets / series:.0f} B a series ({targets * series} series, {rows * STEP_MS / 3.6e6:.1f} h)"
-    )
+    hours, active = rows * STEP_MS / 3.6e6, targets * series
+    print(f"resident: +{grown:.0f} MB = {grown * 1e6 / active:.0f} B a series ({active} series, {hours:.1f} h)")
     for name, matchers in (
         ("one metric", [Matcher("__name__", "=", "node_metric_30_total")]),
         ("everything", [Matcher("job", "=", "node")]),
@@ -110,9 +109,8 @@ async def run(targets: int, series: int, rows: int) -> None:
             found = db.select(matchers, now - span, now)
             took = time.perf_counter() - began
             count = sum(part.values.size for part in found)
-            print(
-                f"select {name}, {span // 60_000} min: {took * 1e3:.1f} ms, {count / took / 1e6:.1f} M samples/s, {len(found)} frames"
-            )
+            speed = f"{took * 1e3:.1f} ms, {count / took / 1e6:.1f} M samples/s"
+            print(f"select {name}, {span // 60_000} min: {speed}, {len(found)} frames")
     await db.stop()
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
     again = MetricDb(files, MetricSettings(), SystemClock())

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from watchkeeper.model.clock import SystemClock
+from watchkeeper.model.frame import Floats, Times
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.store.files import RealFiles
 from watchkeeper.store.metrics.db import MetricDb
@@ -62,7 +63,7 @@ def test_what_was_acknowledged_survives_sigkill(tmp_path: Path) -> None:
         assert ((steps == 1) | (steps > 900)).all()  # nothing between is missing; 1000 apart at a restart
 
 
-async def read(root: Path) -> tuple[np.ndarray, np.ndarray]:
+async def read(root: Path) -> tuple[Times, Floats]:
     db = MetricDb(RealFiles(root), MetricSettings(), SystemClock())
     await db.start()  # the lock of the killed process does not stand in the way
     (found,) = db.select([Matcher("__name__", "=", "written")], 0, 1 << 60)

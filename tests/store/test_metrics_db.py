@@ -5,20 +5,22 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from simfiles import SimFiles
 
 from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
-from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE, STALE_BITS, MetricMetadata, Row
+from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Floats, MetricMetadata, Row
 from watchkeeper.model.matchers import Matcher
-from watchkeeper.store.files import RealFiles
+from watchkeeper.store.files import Files, RealFiles
 from watchkeeper.store.metrics.db import MetricDb
 from watchkeeper.store.settings import MetricSettings
 
 ALWAYS = (-(1 << 62), 1 << 62)
 NOW_MS = 1_700_000_000_000
+Samples = dict[tuple[tuple[str, str], ...], dict[int, int]]  # labels → time → bits
 
 
 class StillClock:
@@ -32,7 +34,7 @@ class StillClock:
         return self.s
 
 
-def make(files: object | None = None, clock: StillClock | None = None, **settings: object) -> MetricDb:
+def make(files: Files | None = None, clock: StillClock | None = None, **settings: Any) -> MetricDb:
     settings.setdefault("chunk_rows", 10)
     settings.setdefault("wal", {"segment_bytes": 1 << 16})
     return MetricDb(files or SimFiles(), MetricSettings(**settings), clock or StillClock())
@@ -46,9 +48,9 @@ def cpu(*instances: str) -> list[dict[str, str]]:
     return [{"__name__": "cpu", "instance": one} for one in instances]
 
 
-def samples(db: MetricDb, *matchers: Matcher, start: int = ALWAYS[0], end: int = ALWAYS[1]) -> dict[tuple, dict]:
+def samples(db: MetricDb, *matchers: Matcher, start: int = ALWAYS[0], end: int = ALWAYS[1]) -> Samples:
     """Every sample as bits, by series and time; staleness included."""
-    found: dict[tuple, dict] = {}
+    found: Samples = {}
     for part in db.select(list(matchers), start, end):
         assert part.values.flags.c_contiguous and part.values.shape == (len(part.labels), len(part.times))
         assert (np.diff(part.times) > 0).all()
@@ -65,7 +67,7 @@ def bits(value: float) -> int:
     return int(np.float64(value).view(np.uint64))
 
 
-def values(*numbers: float) -> np.ndarray:
+def values(*numbers: float) -> Floats:
     return np.array(numbers, np.float64)
 
 
@@ -223,7 +225,7 @@ def test_every_bit_of_a_value_survives_sealing_and_a_restart() -> None:
         await db.start()
         layout = db.layout("a", cpu(*map(str, range(40))))
         chance = random.Random(3)
-        expected: dict[tuple, dict] = {}
+        expected: Samples = {}
         for step in range(50):
             row = [chance.choice([*strange, bits(step), bits(chance.random())]) for _ in range(40)]
             db.append([Row(layout, step * 1000, np.array(row, np.uint64).view(np.float64))])
@@ -484,7 +486,12 @@ def test_damage_to_the_log_costs_the_rows_it_touches() -> None:
         layouts = [db.layout(source, cpu(*map(str, range(width)))) for source, width in (("a", 8), ("b", 3))]
         rows = 0
         for step in range(120):
-            done = db.append([Row(layout, step * 1000, np.arange(len(layout)) * 0.1 + step) for layout in layouts])
+            done = db.append(
+                [
+                    Row(layout, step * 1000, (np.arange(len(layout)) * 0.1 + step).astype(np.float64))
+                    for layout in layouts
+                ]
+            )
             rows += done.stored > 0
         await db.stop()
         everything = samples_of_sources(files)
@@ -504,8 +511,8 @@ def test_damage_to_the_log_costs_the_rows_it_touches() -> None:
     run(scenario)
 
 
-def samples_of_sources(files: SimFiles) -> set[tuple]:
-    async def read() -> set[tuple]:
+def samples_of_sources(files: SimFiles) -> set[tuple[tuple[str, int], int, int]]:
+    async def read() -> set[tuple[tuple[str, int], int, int]]:
         db = make(files)
         await db.start()
         found = set()
@@ -577,7 +584,7 @@ def test_a_source_whose_series_come_and_go_gets_its_columns_back() -> None:
         files, clock = SimFiles(), StillClock()
         db = make(files, clock, series_max_per_source=1200)
         await db.start()
-        expected: dict[tuple, dict] = {}
+        expected: Samples = {}
         stays = {"__name__": "stays"}
         held = db.layout("pods", [stays])
         for generation in range(10):
@@ -585,7 +592,7 @@ def test_a_source_whose_series_come_and_go_gets_its_columns_back() -> None:
             pods = [{"__name__": "pod", "n": f"{generation}-{number}"} for number in range(400)]
             layout = db.layout("pods", [stays, *pods])
             for step in range(12):
-                row = np.arange(401, dtype=np.float64) + step
+                row = (np.arange(401) + step).astype(np.float64)
                 assert db.append([Row(layout, clock.ms + step, row, whole=True)]).stored == 401
                 for labels, bit in zip([stays, *pods], row.view(np.uint64).tolist(), strict=True):
                     expected.setdefault(tuple(labels.items()), {})[clock.ms + step] = bit
@@ -679,7 +686,7 @@ def test_many_series_of_many_sources_are_merged_each_with_its_own() -> None:
         db = make(chunk_rows=100)
         await db.start()
         chance = random.Random(4)
-        expected: dict[tuple, dict] = {}
+        expected: Samples = {}
         for source in range(5):
             chosen = chance.sample(range(300), 200)
             layout = db.layout(f"source {source}", cpu(*map(str, chosen)))

@@ -2,12 +2,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simfiles import SimFiles
 
 from watchkeeper.model.errors import OverLimit, Refused
-from watchkeeper.store.files import RealFiles
+from watchkeeper.store.files import Files, RealFiles
 from watchkeeper.store.segment import HEADER_BYTES
 from watchkeeper.store.settings import WalSettings
 from watchkeeper.store.wal import Wal
@@ -26,19 +27,19 @@ class StillClock:
         return self.s
 
 
-def make(files: object, clock: StillClock | None = None, **settings: object) -> Wal:
+def make(files: Files, clock: StillClock | None = None, **settings: Any) -> Wal:
     settings.setdefault("segment_bytes", 1 << 16)
     return Wal(files, DIRECTORY, WalSettings(**settings), clock or StillClock())
 
 
-def opened(files: object, clock: StillClock | None = None, **settings: object) -> Wal:
+def opened(files: Files, clock: StillClock | None = None, **settings: Any) -> Wal:
     log = make(files, clock, **settings)
     for _ in log.replay():
         pass
     return log
 
 
-def payloads(files: object) -> list[bytes]:
+def payloads(files: Files) -> list[bytes]:
     return [payload for _, payload in make(files).replay()]
 
 
@@ -119,7 +120,11 @@ def test_what_nobody_waits_for_is_synced_soon() -> None:
         log = opened(files, sync_interval_ms=5)
         synced = asyncio.Event()
         loop = asyncio.get_running_loop()
-        files.on_sync = lambda: loop.call_soon_threadsafe(synced.set)
+
+        def tell() -> None:
+            loop.call_soon_threadsafe(synced.set)
+
+        files.on_sync = tell
         log.append(1, b"a scrape")
         await asyncio.wait_for(synced.wait(), 5)
         await log.close()
@@ -143,7 +148,8 @@ def test_durability_os_does_not_sync() -> None:
 
 def test_a_full_or_old_segment_is_followed_by_a_new_one_and_listeners_hear_of_it() -> None:
     async def scenario() -> None:
-        files, clock, began = SimFiles(), StillClock(), []
+        files, clock = SimFiles(), StillClock()
+        began: list[int] = []
         log = opened(files, clock, segment_bytes=4096, segment_age_ms=60_000)
         log.listeners.append(began.append)
         for _ in range(10):

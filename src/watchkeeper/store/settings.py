@@ -27,7 +27,7 @@ class MetricSettings(Settings):
 
     retention_ms: int = setting(15 * 86_400_000, "Samples older than this are dropped.", unit="ms", ge=60_000)
     memory_bytes_max: int = setting(
-        4 << 30,
+        1 << 30,
         "While compressed samples in memory take more than this, the oldest are dropped.",
         unit="bytes",
         ge=1 << 20,

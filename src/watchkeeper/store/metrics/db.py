@@ -47,6 +47,7 @@ _QUIET_MS = 45 * 60_000
 _JUMP_MS = 3_600_000
 _DEAD_MS = 2 * 3_600_000  # a series not heard of for so long gives up its column
 _RENEW_RECORDS = 5000
+_DROP_STEP_MS = 60_000
 
 SERIES = gauge("prometheus_tsdb_head_series", "Series in the head.")
 APPENDED = counter("prometheus_tsdb_head_samples_appended", "Samples appended.")
@@ -55,6 +56,9 @@ REFUSED = counter("watchkeeper_samples_refused", "Samples refused, by reason.", 
 DUPLICATES = counter("watchkeeper_samples_duplicate", "Samples ignored because they were stored already.")
 SEALED_BYTES = gauge("watchkeeper_metrics_sealed_bytes", "Compressed samples in memory.")
 OPEN_BYTES = gauge("watchkeeper_metrics_open_bytes", "Rows in memory that are not compressed yet.")
+MEMORY_DROPS = counter(
+    "watchkeeper_metrics_memory_drops", "Times that samples went before their retention, for memory."
+)
 UNREADABLE = counter("watchkeeper_metrics_unreadable_records", "Good records of the log that mean nothing to us.")
 
 
@@ -283,6 +287,7 @@ class MetricDb:
         for number, (kind, payload) in enumerate(self._wal.replay(), 1):
             if number % _RENEW_RECORDS == 0:
                 self._frames.renew(self._newest_ms() - _DEAD_MS)
+                self._bound_memory()
             try:
                 if kind == ROWS:
                     self._replay_rows(payload, layouts)
@@ -335,15 +340,23 @@ class MetricDb:
                 frame.seal_all()
         if self._clock_is_steady(now_ms):
             self._drop_before(now_ms - self._settings.retention_ms)
-        sealed = sum(frame.sealed_bytes for frame in self._frames.all())
-        while sealed > self._settings.memory_bytes_max:
-            oldest = min(frame.oldest_sealed_ms for frame in self._frames.all())
-            self._drop_before(oldest + 1)
-            sealed = sum(frame.sealed_bytes for frame in self._frames.all())
+        sealed = self._bound_memory()
         self._frames.renew(now_ms - _DEAD_MS)
         SERIES.set(self._frames.series)
         SEALED_BYTES.set(sealed)
         OPEN_BYTES.set(sum(frame.open_bytes for frame in self._frames.all()))
+
+    def _bound_memory(self) -> int:
+        """Drop the oldest chunks while all take more than they may; give the bytes that are left."""
+        sealed, before_ms = sum(frame.sealed_bytes for frame in self._frames.all()), None
+        while sealed > self._settings.memory_bytes_max:
+            before_ms = min(frame.oldest_sealed_ms for frame in self._frames.all()) + _DROP_STEP_MS
+            self._drop_before(before_ms)
+            sealed = sum(frame.sealed_bytes for frame in self._frames.all())
+        if before_ms is not None:
+            MEMORY_DROPS.inc()
+            log.warning("oldest_samples_dropped", before_ms=before_ms, memory_bytes_max=self._settings.memory_bytes_max)
+        return sealed
 
     def _clock_is_steady(self, now_ms: int) -> bool:
         """Say whether the clock has gone on like the monotonic one; for a day after a jump nothing is dropped by it."""
