@@ -334,3 +334,20 @@ def test_stops_at_once_even_when_just_woken(bench: Maker) -> None:
         await asyncio.wait_for(one.desk.stop(), 5)
 
     run(work)
+
+
+def test_counts_alerts_by_state(bench: Maker) -> None:
+    from watchkeeper.model.metrics import exposition
+
+    async def work() -> None:
+        one = bench(WEB)
+        await one.desk.load()
+        await one.desk.receive([one.alert(alertname="A", x=str(n)) for n in range(3)])
+        await one.desk.receive([one.alert(alertname="A", x="9", ends_s=-1, starts_s=-9)])
+        await one.desk.put_silence(silence(one, 60, x="1"))
+        lines = exposition().decode().splitlines()
+        assert 'alertmanager_alerts{state="active"} 2.0' in lines
+        assert 'alertmanager_alerts{state="suppressed"} 1.0' in lines
+        assert 'alertmanager_silences{state="active"} 1.0' in lines
+
+    run(work)

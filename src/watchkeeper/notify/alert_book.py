@@ -49,6 +49,8 @@ class AlertBook:
         """Take over what the state store had; firing alerts get time to be heard of again."""
         for alert in stored:
             self._stored[alert.fingerprint] = alert
+            if alert.fingerprint in self._alerts:
+                continue  # what came in meanwhile is newer
             over = alert.ends_at_ms <= alert.updated_at_ms
             ends_ms = alert.ends_at_ms if over else max(alert.ends_at_ms, now_ms + grace_ms)
             self._alerts[alert.fingerprint] = Incoming(alert.changed(ends_at_ms=ends_ms), timed=not over)

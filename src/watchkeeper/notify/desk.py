@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 
 _MAINTENANCE_S = 60.0
 _STOP_S = 3.0
+_COUNTS_LAST_S = 1.0
 _SILENCE_STATES: tuple[State, ...] = ("active", "pending", "expired")
 
 _alerts = gauge("alertmanager_alerts", "How many alerts by state.", ("state",))
@@ -97,6 +98,8 @@ class Desk:
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._started_ms = clock.now_ms()
         self._maintained_s = clock.monotonic_s()
+        self._counts: dict[str, int] = {}
+        self._counted_s = -_COUNTS_LAST_S
         self._loaded = False
         self._configure(DEFAULT_CONFIG)
 
@@ -424,10 +427,14 @@ class Desk:
         return self._silences.count(state, self._clock.now_ms())
 
     def _count(self, state: str) -> int:
-        if state == "unprocessed":  # every alert is looked at as it comes in
-            return 0
-        shown = self.alerts(AlertFilter())
-        return sum(one.is_suppressed == (state == "suppressed") for one in shown)
+        """Count alerts in a state; one pass over all serves every state of one scrape."""
+        now_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
+        if now_s >= self._counted_s + _COUNTS_LAST_S:
+            live = [one for one in self._book if not one.resolved(now_ms)]
+            suppressed = sum(self._show(one, (), now_ms).is_suppressed for one in live)
+            self._counts = {"active": len(live) - suppressed, "suppressed": suppressed}
+            self._counted_s = now_s
+        return self._counts.get(state, 0)  # none is unprocessed: every alert is looked at as it comes in
 
 
 def _received(shown: ShownAlert, receivers: dict[int, list[str]]) -> ShownAlert:
