@@ -109,6 +109,7 @@ def test_order_rules_are_those_of_prometheus() -> None:
         assert other.examples[0].labels == {"__name__": "cpu", "instance": "2"}
         assert db.append([Row(layout, 999, values(1, ABSENT))]).refused == {"out of order sample": 1}
         assert db.append([Row(layout, NOW_MS + 600_001, values(1, 2))]).refused == {"out of bounds": 2}
+        assert db.append([Row(layout, -(1 << 70), values(1, 2))]).refused == {"out of bounds": 2}
         assert db.append([Row(layout, NOW_MS + 600_000, values(1, 2))]).stored == 2
         await db.stop()
 
@@ -697,6 +698,36 @@ def test_many_series_of_many_sources_are_merged_each_with_its_own() -> None:
                     key = (("__name__", "cpu"), ("instance", str(number)))
                     expected.setdefault(key, {})[step * 1000 + source] = bit
         assert samples(db) == expected
+        await db.stop()
+
+    run(scenario)
+
+
+def test_series_cannot_be_registered_while_the_log_is_read() -> None:
+    async def scenario() -> None:
+        files, reading, go_on = SimFiles(), threading.Event(), threading.Event()
+        first = make(files)
+        await first.start()
+        first.append([Row(first.layout("a", cpu("1")), 1000, values(1))])
+        await first.stop()
+
+        class Slow(SimFiles):
+            def pread(self, fd: int, length: int, offset: int) -> bytes:
+                if length > 1000:
+                    reading.set()
+                    assert go_on.wait(10)
+                return super().pread(fd, length, offset)
+
+        slow = Slow()
+        slow.names = files.names
+        db = make(slow)
+        starting = asyncio.create_task(db.start())
+        await asyncio.to_thread(reading.wait, 10)
+        with pytest.raises(Refused, match="reading its log"):
+            db.layout("a", cpu("2"))
+        go_on.set()
+        await starting
+        assert db.append([Row(db.layout("a", cpu("2")), 2000, values(1))]).stored == 1
         await db.stop()
 
     run(scenario)

@@ -91,7 +91,7 @@ class MetricDb:
         self._metadata_due = False
         self._drift_ms = clock.now_ms() - clock.monotonic_s() * 1000
         self._steady_from_s = -1e300
-        self._ready = False
+        self._ready = self._replaying = False
         self._lock: int | None = None
         self._upkeep: asyncio.Task[None] | None = None
 
@@ -116,7 +116,9 @@ class MetricDb:
         began = self._clock.monotonic_s()
         try:
             self._check_format()
+            self._replaying = True
             await asyncio.to_thread(self._replay)
+            self._replaying = False
         except BaseException:
             self._files.close(self._lock)
             raise
@@ -174,6 +176,8 @@ class MetricDb:
 
     def layout(self, source: str, series: Sequence[Labels]) -> FrameLayout:
         """Register series; see MetricWriter.layout."""
+        if self._replaying:  # in a thread of its own
+            raise Refused("cannot register series: got a store that is still reading its log, want it ready", 5)
         layout = self._frames.layout(source, series, limited=True)
         SERIES.set(self._frames.series)
         return layout

@@ -180,7 +180,7 @@ class Frame:
             verdict.plain, verdict.stored = True, len(row.values)
             return verdict
         sample = row.values.view(np.uint64) != ABSENT_BITS
-        if row.time_ms > limit_ms:
+        if not NEVER_MS < row.time_ms <= limit_ms:
             self._refuse(verdict, OUT_OF_BOUNDS, sample)
             return verdict
         if len(layout.repeats):
