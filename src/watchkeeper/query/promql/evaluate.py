@@ -198,6 +198,9 @@ def _subquery(query: Query, node: Subquery, steps: Steps) -> RangeVector:
     ends = select.window_ends(steps, query.resolve(node.at), node.offset_ms)
     step_ms = node.step_ms or query.settings.subquery_step_ms
     begin = int(ends.min()) - node.range_ms
+    points = (int(ends.max()) - begin) // step_ms
+    query.budget.charge(points)  # before a year by the second is laid out in memory
+    query.budget.release(points)
     inner = Steps.spanning(begin - begin % step_ms + step_ms, int(ends.max()), step_ms)
     vector = evaluate(query, node.expr, inner) if len(inner) else select.empty_vector(query, inner)
     assert isinstance(vector, Vector)

@@ -75,5 +75,8 @@ def _windows(
     frames = query.select(selector.matchers, start_ms, end_ms)
     if not frames:
         return RangeVector(empty_vector(query, steps).labels, [], len(steps))
+    cells = sum(len(frame.labels) for frame in frames) * len(steps)
+    query.budget.charge(cells)  # before the bounds of all windows are laid out in memory
     tables, blocks = windows_of(frames, ends, steps.times, range_ms, keep_stale=keep_stale)
+    query.budget.release(cells)
     return RangeVector(query.joined(tables), blocks, len(steps))
