@@ -24,6 +24,9 @@ TO_CODE = {
     *("json.load", "json.loads"),  # stdlib json takes NaN and recurses without bound
 }
 
+# Functions that may be longer than others, and why.
+ONE_PAGE = {"app/wiring.py build": "the machine on one page: each line joins two parts and decides nothing"}
+
 # Where a pattern of `re` is put together, and why that is safe.
 OWN_PATTERNS = {
     "model/pattern.py": "the one door for patterns from outside; RE2",
@@ -63,6 +66,7 @@ def test_functions_stay_short() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.lineno + 1 > FUNCTION_LINES_MAX
         and not _only_defines(node)
+        and f"{name} {node.name}" not in ONE_PAGE
     ]
     assert long == []
 
