@@ -90,6 +90,10 @@ def test_text_that_is_no_template_is_refused_when_it_is_read() -> None:
         '{{ $x := "aaaaaaaaaaaaaaaa" }}{{ range 100 }}{{ $x = print $x $x }}{{ end }}{{ $x }}',
         '{{ range 2000 }}{{ printf "%9999d" 1 }}{{ end }}',
         '{{ range 99 }}{{ printf "%999999d" 1 | len }}{{ end }}',
+        '{{ $x := printf "%99999d" 1 }}{{ reReplaceAll "" $x $x }}',
+        '{{ $x := printf "%99999d" 1 }}{{ reReplaceAll "(.*)" "$1$1$1$1$1$1$1$1$1$1$1$1" $x }}',
+        '{{ $x := printf "%99999d" 1 }}{{ reReplaceAll "(.*)" (reReplaceAll "." "$$1" $x) $x }}',
+        '{{ printf "' + "%[1]999999d" * 1000 + '" 1 }}',
     ],
 )
 def test_greedy_texts_are_stopped(text: str) -> None:

@@ -5,9 +5,10 @@ source  Prometheus docs, Template reference; error texts as Prometheus gives the
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
@@ -25,10 +26,11 @@ _DEFINITIONS = (
 _DATA_TYPE = (
     "struct { Labels map[string]string; ExternalLabels map[string]string; ExternalURL string; Value interface {} }"
 )
+_LENGTH_MAX = 1 << 20
 _RESULT_TYPE, _SAMPLE_TYPE = "template.queryResult", "*template.sample"
 _WORD = re.compile(r"\w+(?:['.:’]\w+)*")
 _LETTER = re.compile(r"[^\W\d_]")
-_REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
+_REFERENCE = re.compile(rb"\$(?:\$|(\w+)|\{(\w+)\})")
 _EXPANSIONS = counter("prometheus_template_text_expansions", "The total number of template text expansions.")
 _FAILURES = counter(
     "prometheus_template_text_expansion_failures", "The total number of template text expansion failures."
@@ -140,26 +142,36 @@ def _sort_by_label(name: str, samples: _QueryResult) -> _QueryResult:
 
 
 def _replace_all(pattern: str, replacement: str, text: str) -> str:
-    out, at = [], 0
-    for found in compile_pattern(pattern).finditer(text):
-        out += [text[at : found.start()], _expand(replacement, found)]
+    data, wanted = text.encode(), replacement.encode()  # RE2 counts places in texts anew for each match, not in bytes
+    out: list[bytes] = []
+    length = at = 0
+    for found in compile_pattern(pattern).finditer(data):
+        for piece in chain((data[at : found.start()],), _expanded(wanted, found)):
+            out.append(piece)
+            length += len(piece)
+            if length > _LENGTH_MAX:  # before it is joined: a long text may come between any two characters
+                raise BadInput(f"exceeded maximum of {_LENGTH_MAX} bytes")
         at = found.end()
-    return "".join(out) + text[at:]
+    return (b"".join(out) + data[at:]).decode(errors="replace")
 
 
-def _expand(replacement: str, found: Match) -> str:
-    """Put groups into a replacement: $1, ${1}, $name; $$ is a dollar; what is no group is nothing."""
+def _expanded(replacement: bytes, found: Match) -> Iterator[bytes]:
+    """Give a replacement in pieces, groups put in: $1, ${1}, $name; $$ is a dollar; what is no group is nothing."""
+    at = 0
+    for reference in _REFERENCE.finditer(replacement):
+        yield replacement[at : reference.start()]
+        yield _group((reference.group(1) or reference.group(2) or b"").decode(), found)
+        at = reference.end()
+    yield replacement[at:]
 
-    def group(reference: re.Match[str]) -> str:
-        name = reference.group(1) or reference.group(2)
-        if name is None:
-            return "$"
-        if name.isdigit():
-            number = int(name[:6])
-            return (found.group(number) or "") if number <= len(found.groups()) else ""
-        return found.groupdict().get(name) or ""
 
-    return _REFERENCE.sub(group, replacement)
+def _group(name: str, found: Any) -> bytes:
+    if not name:
+        return b"$"
+    if name.isdigit():
+        number = int(name[:6])
+        return (found.group(number) or b"") if number <= len(found.groups()) else b""
+    return found.groupdict().get(name) or b""
 
 
 def _title(text: str) -> str:

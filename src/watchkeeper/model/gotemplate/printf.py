@@ -5,11 +5,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from watchkeeper.model.errors import BadInput
 from watchkeeper.model.gotemplate.floats import format_float
 from watchkeeper.model.gotemplate.lexer import quote
 from watchkeeper.model.gotemplate.values import show, type_name
 
 _SIZE_MAX = 1_000_000  # Go's own bound on widths and precisions
+_LENGTH_MAX = 1 << 20
 _DIRECTIVE = re.compile(
     r"%([-+# 0]*)(\[\d+\])?(\*|\d+)?(?:(\.)(\[\d+\])?(\*|\d+)?)?(\[\d+\])?(.)?", re.DOTALL | re.ASCII
 )
@@ -26,7 +28,10 @@ def sprint(values: Sequence[Any]) -> str:
 
 
 def sprintf(form: str, values: Sequence[Any]) -> str:
-    """Write values as the format says; a wrong format is said in the result, never raised."""
+    """Write values as the format says; a wrong format is said in the result.
+
+    raises  BadInput when the result is longer than a million characters
+    """
     return _Printer(values).run(form)
 
 
@@ -35,13 +40,22 @@ class _Printer:
         self._values = values
         self._next = 0
         self._reordered = False
+        self._length = 0
 
     def run(self, form: str) -> str:
-        out = _DIRECTIVE.sub(self._directive, form)
+        out = _DIRECTIVE.sub(self._counted, form)
         if not self._reordered and self._next < len(self._values):
             extra = ", ".join(self._typed(value) for value in self._values[self._next :])
             out += f"%!(EXTRA {extra})"
         return out
+
+    def _counted(self, found: re.Match[str]) -> str:
+        """Write one directive; the same argument may be asked for again and again, so lengths are added up."""
+        text = self._directive(found)
+        self._length += len(text)
+        if self._length > _LENGTH_MAX:
+            raise BadInput(f"exceeded maximum of {_LENGTH_MAX} characters")
+        return text
 
     def _directive(self, found: re.Match[str]) -> str:
         flags, width_at, width, dot, precision_at, precision, verb_at, verb = found.groups()

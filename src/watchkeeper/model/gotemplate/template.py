@@ -10,7 +10,7 @@ from watchkeeper.model.gotemplate.lexer import quote
 from watchkeeper.model.gotemplate.nodes import Definition
 from watchkeeper.model.gotemplate.parser import parse
 
-TEXT_CHARACTERS_MAX = 1 << 20
+TEXT_CHARACTERS_MAX = 1 << 18
 Functions = Mapping[str, Function | Callable[..., Any]]
 
 # Stands in the functions for one that gives what another template makes of data: {"tmpl": INVOKE}.
@@ -43,7 +43,10 @@ class Template:
         definitions: dict[str, Definition] = {}
         for other in among:
             _join(definitions, other.definitions)
-        _join(definitions, parse(name, text, known))
+        try:
+            _join(definitions, parse(name, text, known))
+        except RecursionError:  # the parser bounds its depth; a deep caller's stack may come first
+            raise BadInput(f"template: {name}:1: max nesting depth exceeded") from None
         return cls(name, definitions, known)
 
     def execute(
