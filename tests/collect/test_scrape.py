@@ -523,3 +523,18 @@ def test_the_targets_page_has_prometheus_shape(
             assert one.pop("lastScrape").endswith("Z")
             assert isinstance(one.pop("lastScrapeDuration"), float)
     assert got == want
+
+
+def test_a_body_with_too_many_lines_is_refused_before_it_is_read(writer: RecordingWriter) -> None:
+    loop = scrape(writer, b"\n" * 1_000_000)
+    assert loop.health.error == "samples_max: got 1000000 lines, want at most 200000"
+
+
+def test_a_large_body_is_read_whole(writer: RecordingWriter) -> None:
+    bodies = [
+        b"".join(b'a{n="%d",some_label="some value"} %d\n' % (at, at + turn) for at in range(20_000))
+        for turn in range(2)
+    ]
+    loop = scrape(writer, *bodies)
+    assert loop.health.error == ""
+    assert writer.rows[-1].values[:20_000].sum() == sum(range(1, 20_001))

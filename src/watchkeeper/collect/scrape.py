@@ -108,7 +108,15 @@ class Scraper:
         fetch  gives text exposition format; one that is not async runs in a thread
         """
         labels = {"instance": instance, "job": job}
-        target = Target(job, labels, labels, f"local://{instance}/{job}", interval_ms, interval_ms, fingerprint(labels))
+        target = Target(
+            job,
+            {"__address__": instance, "job": job},
+            labels,
+            f"local://{instance}/{job}",
+            interval_ms,
+            interval_ms,
+            fingerprint(labels),
+        )
         config = ScrapeConfig(job_name=job, scrape_interval=interval_ms, scrape_timeout=interval_ms)
         self._local[job, target.number] = target, local_fetch(fetch), config
         if self._running:

@@ -324,8 +324,8 @@ def duration_text(duration_ms: int) -> str:
 class ScrapeSettings(Settings):
     """Limits of collecting that prometheus.yml has no place for."""
 
-    body_bytes_max: int = setting(256 << 20, "A body without a body_size_limit is refused above this.", unit="bytes")
-    samples_max: int = setting(2_000_000, "A scrape with more sample lines is refused whole.")
+    body_bytes_max: int = setting(128 << 20, "A body without a body_size_limit is refused above this.", unit="bytes")
+    samples_max: int = setting(200_000, "A scrape with more sample lines is refused whole.")
     scrapes_at_once_max: int = setting(500, "Scrapes that are under way at once; others wait their turn.")
 
 

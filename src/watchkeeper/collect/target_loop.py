@@ -22,6 +22,7 @@ from watchkeeper.model.metrics import counter, histogram
 log = structlog.get_logger(__name__)
 
 _BIG_BODY_BYTES = 512 << 10  # read in a thread from here on, so that nothing else waits for it
+_LINES_PER_SAMPLE_MAX = 3  # HELP, TYPE, sample
 
 _scrapes = counter("watchkeeper_scrapes", "Scrapes made", ("result",))
 _samples = counter("watchkeeper_scraped_samples", "Samples read from targets")
@@ -119,6 +120,9 @@ class TargetLoop:
 
     async def _expose(self, fetched: Fetched) -> Exposed:
         if len(fetched.body) > _BIG_BODY_BYTES:
+            lines = fetched.body.count(b"\n")
+            if lines > _LINES_PER_SAMPLE_MAX * self._settings.samples_max:  # before the work of reading them
+                raise OverLimit("samples_max", f"{lines} lines", self._settings.samples_max)
             exposed = await asyncio.to_thread(self._reader.read, fetched.body, fetched.media)
         else:
             exposed = self._reader.read(fetched.body, fetched.media)
@@ -135,7 +139,9 @@ class TargetLoop:
     def _note(self, error: str, time_ms: int, duration_s: float, counts: Counts) -> None:
         health = self.health
         if error and health.error != error:
-            log.warning("scrape_failed", pool=self.target.pool, instance=self.target.labels.get("instance", ""))
+            reason = error.rpartition('": ')[2][:200]  # without the URL, which may hold secrets
+            instance = self.target.labels.get("instance", "")
+            log.warning("scrape_failed", pool=self.target.pool, instance=instance, error=reason)
         health.state, health.error = ("down" if error else "up"), error
         health.scraped_at_ms, health.duration_s, health.samples = time_ms, duration_s, counts.scraped
         (_failed if error else _ok).inc()
