@@ -6,6 +6,7 @@ our headers for what is no HTTP.
 
 import asyncio
 import email.utils
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -59,6 +60,7 @@ class Listener:
             timeout_keep_alive=int(settings.idle_timeout_s),
         )
         config.load()
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # malformed requests are counted, not logged
         host, port = _split(settings.listen)
         loop = asyncio.get_running_loop()
         try:
