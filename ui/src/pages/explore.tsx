@@ -100,7 +100,8 @@ async function ask(kind: Kind, expr: string, tab: string, abort: AbortSignal): P
   const step = stepFor(own, interval);
   const instant = kind === 'promql' && tab === 'table';
   const began = performance.now();
-  const [from, to] = instant ? [own.from, own.to] : [Math.floor(own.from / step) * step, Math.floor(own.to / step) * step];
+  const unit = !instant && step > 30_000 ? step : 1000; // long steps stand on whole steps, short ones stay fresh
+  const [from, to] = [Math.floor(own.from / unit) * unit, Math.floor(own.to / unit) * unit];
   const [answer] = await askBatch(from, kind === 'logql' ? own.to : to, [{ kind, expr, instant, step, limit: kind === 'logql' ? 1000 : undefined }], abort);
   if (answer.status === 'error') throw new Error(answer.error ?? 'the query failed');
   const target: Target = { refId: 'A', kind, expr, instant, factor: 1, format: instant ? 'table' : 'time_series' };

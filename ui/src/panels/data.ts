@@ -59,9 +59,11 @@ export async function loadPanel(asked: Asked, abort: AbortSignal): Promise<Panel
   const targets = panel.targets.filter(target => !target.unable);
   const notices = [...new Set(panel.targets.flatMap(target => (target.unable ? [target.unable] : [])))];
   if (!targets.length) return { frames: [], lines: [], span: own, notices };
-  const shift = Math.max(1000, Math.min(...targets.map(target => queryOf(asked, target).step)));
-  // On whole steps, so that a refresh moves the window and not every point in it.
-  const [from, to] = [Math.floor(own.from / shift) * shift, targets.every(target => target.instant) ? own.to : Math.floor(own.to / shift) * shift];
+  // Long steps stand on whole steps, so that a refresh moves the window and not every point in it; short ones stay fresh.
+  const steps = targets.filter(target => !target.instant).map(target => queryOf(asked, target).step);
+  const step = Math.min(...steps);
+  const unit = steps.length && step > 30_000 ? step : 1000;
+  const [from, to] = [Math.floor(own.from / unit) * unit, Math.floor(own.to / unit) * unit];
   const answers = await askBatch(from, to, targets.map(target => queryOf(asked, target)), abort);
   return assemble(asked, targets, answers, own, notices);
 }
