@@ -95,3 +95,11 @@ def test_many_threads_may_ask_at_once(reader: MemoryReader) -> None:
     for result in results:
         assert result.labels.labels() == results[0].labels.labels()
         assert np.array_equal(result.values, results[0].values)
+
+
+def test_notes_are_not_endless(reader: MemoryReader) -> None:
+    for number in range(15):
+        reader.add({"__name__": f"gauge{number}", "n": str(number)}, [(0, 1.0), (1000, 2.0)])
+    infos = Engine(reader).instant('rate({__name__=~"gauge.*"}[1m])', 1000).infos
+    assert len(infos) == 11
+    assert infos[-1] == "5 more info annotations omitted"

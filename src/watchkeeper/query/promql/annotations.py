@@ -5,6 +5,8 @@ source  Prometheus 3.5, util/annotations/annotations.go
 
 from watchkeeper.query.promql.ast import Expr
 
+_SHOWN_MAX = 10  # of each kind, as in Prometheus' API
+
 
 class Annotations:
     """Notes of one query, each text once; positions are those of the expression in the query's text."""
@@ -24,12 +26,18 @@ class Annotations:
 
     @property
     def warnings(self) -> list[str]:
-        return list(self._warnings)
+        return _shown(self._warnings, "warning")
 
     @property
     def infos(self) -> list[str]:
-        return list(self._infos)
+        return _shown(self._infos, "info")
 
     def _position(self, at: Expr) -> str:
         before = self._text[: at.start]
         return f"{before.count(chr(10)) + 1}:{at.start - before.rfind(chr(10))}"
+
+
+def _shown(notes: dict[str, None], kind: str) -> list[str]:
+    texts = list(notes)
+    left_out = len(texts) - _SHOWN_MAX
+    return [*texts[:_SHOWN_MAX], f"{left_out} more {kind} annotations omitted"] if left_out > 0 else texts
