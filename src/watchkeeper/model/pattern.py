@@ -45,11 +45,11 @@ def compile_pattern(pattern: str) -> Pattern:
 
 
 def compile_sweep(pattern: str) -> Pattern:
-    """Compile a user's regular expression to run over many newline-joined lines at once.
+    r"""Compile a user's regular expression to run over many newline-joined lines at once.
 
     `^` and `$` stand at line borders and nothing in it matches a newline, so each match lies within one line. That
     is what the same expression finds line by line, where no line holds a newline and the expression does not say
-    `\\A`, `\\z` or switch its own flags.
+    `\A`, `\z` or switch its own flags.
 
     raises  BadInput with RE2's reason
     """
