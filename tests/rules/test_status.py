@@ -1,5 +1,6 @@
 """What /api/v1/rules and /api/v1/alerts show, beside a real Prometheus."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -102,19 +103,23 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
         except urllib.error.HTTPError as error:
             return orjson.loads(error.read())
 
+    try:
+        _wait_for_rules(ask, folder / "log")
+        yield ask
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for_rules(ask: Callable[[str], Any], log: Path) -> None:
     deadline = time.monotonic() + 30
     while True:
-        try:
+        with contextlib.suppress(OSError, KeyError, ValueError):
             rules = [rule for group in ask("/api/v1/rules")["data"]["groups"] for rule in group["rules"]]
             if rules and all(rule["health"] == "ok" for rule in rules):
-                break
-        except (OSError, KeyError, ValueError):
-            pass
-        assert time.monotonic() < deadline, (folder / "log").read_text()
+                return
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)  # the outside world has no event to wait on
-    yield ask
-    process.kill()
-    process.wait()
 
 
 @pytest.mark.peer
