@@ -238,7 +238,9 @@ class Wal:
             return
         target = self._sequence
         while self._synced < target:
-            if self._syncing is None:
+            if (
+                self._syncing is None or self._syncing.done()
+            ):  # done, its callback still to come: awaiting it yields not
                 self._begin_sync()
             assert self._syncing is not None
             await asyncio.shield(self._syncing)
@@ -281,7 +283,8 @@ class Wal:
         self._syncing.add_done_callback(self._sync_ended)
 
     def _sync_ended(self, task: asyncio.Task[None]) -> None:
-        self._syncing = None
+        if self._syncing is task:
+            self._syncing = None
         if not task.cancelled() and task.exception() is not None and self._unsynced:
             self._sync_later()
 
