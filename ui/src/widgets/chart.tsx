@@ -272,10 +272,10 @@ function ChartTable({ title, series, span }: ChartProps) {
     name: each.name, ...Object.fromEntries(['lastNotNull', 'min', 'max'].map(how => [how, each.show(reduce(each.values, how) as number | null)])),
   } as Record<string, string>)), [series]);
   return (
-    <table class="for-readers">
+    <div class="for-readers"><table>
       <caption>{title}, {formatDate(span.from, 'datetime')} to {formatDate(span.to, 'datetime')}</caption>
       <thead><tr><th>Series</th><th>Last</th><th>Min</th><th>Max</th></tr></thead>
       <tbody>{rows.map(row => <tr><th>{row.name}</th><td>{row.lastNotNull}</td><td>{row.min}</td><td>{row.max}</td></tr>)}</tbody>
-    </table>
+    </table></div>
   );
 }
