@@ -407,3 +407,22 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         RealFiles(tmp_path).lock("lock")
     files.close(held)
     RealFiles(tmp_path).lock("lock")
+
+
+def test_a_commit_in_the_very_moment_that_a_sync_ends_does_not_hold_up_the_loop() -> None:
+    async def scenario() -> None:
+        log = opened(SimFiles())
+        met = 0
+        for number in range(300):
+            log.append(1, b"%d" % number)
+            first = asyncio.create_task(log.commit())
+            while not first.done():
+                if log._syncing is not None and log._syncing.done():  # its callback has not run yet
+                    met += 1
+                    log.append(1, b"late %d" % number)
+                    await log.commit()
+                await asyncio.sleep(0)
+        assert met > 0
+        await log.close()
+
+    run(scenario)

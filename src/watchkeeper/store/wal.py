@@ -238,9 +238,8 @@ class Wal:
             return
         target = self._sequence
         while self._synced < target:
-            if (
-                self._syncing is None or self._syncing.done()
-            ):  # done, its callback still to come: awaiting it yields not
+            # A sync may be done and its callback still to come; awaiting it would not let the loop go on.
+            if self._syncing is None or self._syncing.done():
                 self._begin_sync()
             assert self._syncing is not None
             await asyncio.shield(self._syncing)
@@ -273,7 +272,7 @@ class Wal:
 
     def _sync_now(self) -> None:
         self._timer = None
-        if self._syncing is None and (self._unsynced or self._retired):
+        if (self._syncing is None or self._syncing.done()) and (self._unsynced or self._retired):
             self._begin_sync()
         elif self._unsynced or self._retired:
             self._sync_later()
