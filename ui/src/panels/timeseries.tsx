@@ -32,10 +32,17 @@ function toSeries(field: Field, times: number[], frame: Frame, index: number): C
     style: custom.drawStyle === 'bars' ? 'bars' : custom.drawStyle === 'points' ? 'points' : 'line',
     step: custom.lineInterpolation, width: custom.lineWidth ?? 1, fill: (custom.fillOpacity ?? 0) / 100,
     dash: custom.lineStyle?.fill && custom.lineStyle.fill !== 'solid' ? (custom.lineStyle.dash ?? [6, 6]) : undefined,
-    points: custom.showPoints, spanNulls: custom.spanNulls === true || typeof custom.spanNulls === 'number',
+    points: isSparse(values) ? 'always' : custom.showPoints, spanNulls: custom.spanNulls === true || typeof custom.spanNulls === 'number',
     stackGroup: stacking === 'normal' || stacking === 'percent' ? (custom.stacking.group ?? 'A') : undefined,
     right: custom.axisPlacement === 'right',
   };
+}
+
+/** Whether there is so little that a line would not be seen: a target that has just begun. */
+function isSparse(values: readonly (number | null)[]): boolean {
+  let count = 0;
+  for (let at = values.length - 1; at >= 0 && count < 3; at--) if (values[at] !== null && values[at] !== undefined) count++;
+  return count > 0 && count < 3;
 }
 
 interface Named { series: ChartSeries; field: Field }
