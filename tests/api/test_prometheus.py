@@ -1,7 +1,7 @@
 """Prometheus' HTTP API: parameters, envelope, numbers letter by letter, status codes, batches."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from watchkeeper.api import batch, status
 from watchkeeper.api.matrix_json import number_text, number_texts, stamp
 from watchkeeper.api.prometheus import routes
+from watchkeeper.model.errors import BadInput
 from watchkeeper.net.routing import ANONYMOUS, Call, Scope
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.memory import MemoryReader
@@ -144,24 +145,28 @@ def test_queries_are_laid_out(ask: Ask) -> None:
     assert ask("/api/v1/parse_query", query="1 + up")[1]["data"]["type"] == "binaryExpr"
 
 
-def test_targets_and_rules_are_filtered() -> None:
-    rules = {
-        "groups": [
-            {"name": "g", "file": "f", "rules": [{"name": "x", "type": "recording"}, {"name": "y", "type": "alerting"}]}
-        ]
-    }
+def test_targets_are_filtered_and_rules_get_the_parameters() -> None:
+    asked: list[Sequence[tuple[str, str]]] = []
+
+    def rules(params: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        asked.append(params)
+        if params == [("type", "x")]:
+            raise BadInput('not supported value "x"')
+        return {"groups": []}
+
     sources = status.Sources(
         targets=lambda: [{"scrapePool": "a"}, {"scrapePool": "b"}],
         dropped=lambda: [{"scrapePool": "b"}],
-        rules=lambda: rules,
+        rules=rules,
     )
     ask = make_ask(sources=sources)
     assert ask("/api/v1/targets")[1]["data"]["droppedTargetCounts"] == {"b": 1}
     assert ask("/api/v1/targets", state="active", scrapePool="a")[1]["data"]["activeTargets"] == [{"scrapePool": "a"}]
     assert ask("/api/v1/scrape_pools")[1]["data"]["scrapePools"] == ["a", "b"]
-    (group,) = ask("/api/v1/rules", type="alert")[1]["data"]["groups"]
-    assert [rule["name"] for rule in group["rules"]] == ["y"]
-    assert ask("/api/v1/rules", type="x")[0] == 400
+    assert ask("/api/v1/rules", type="alert")[1]["data"] == {"groups": []}
+    assert asked == [[("type", "alert")]]
+    with pytest.raises(BadInput):  # the gate turns it into 400
+        ask("/api/v1/rules", type="x")
 
 
 def test_a_batch_answers_in_columns(ask: Ask) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.net.judges.fuzz import assert_no_route_breaks
 from tests.net.judges.hostile import assert_bombs_refused, assert_headers, assert_paths_have_one_meaning
 from tests.net.judges.matrix import assert_matrix
 from tests.net.judges.world import World
@@ -62,3 +63,8 @@ def test_a_path_has_one_meaning(world: World, machine: Machine) -> None:
 def test_every_answer_carries_the_headers(world: World, machine: Machine) -> None:
     routes = _routes(machine)
     assert assert_headers(routes, world.app(routes), {"x-api-key": world.key(Scope.ADMIN)}) > 100
+
+
+def test_no_route_breaks_whatever_it_is_asked(world: World, machine: Machine) -> None:
+    routes = _routes(machine)
+    assert_no_route_breaks(routes, world.app(routes), {"x-api-key": world.key(Scope.ADMIN)})

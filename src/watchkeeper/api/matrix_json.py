@@ -56,7 +56,7 @@ def _vector(result: Result) -> bytes:
 def _matrix(result: Result) -> bytes:
     labels, order = result.by_labels()
     stamps = [b'"],[' + stamp(time_ms) + b',"' for time_ms in result.times.tolist()]
-    whole = result.present.all(axis=1)
+    whole = np.asarray(result.present.all(axis=1))
     rows = []
     for at in order.tolist():
         if whole[at]:

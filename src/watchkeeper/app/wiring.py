@@ -37,7 +37,7 @@ from watchkeeper.collect.remote_write import RemoteWrite
 from watchkeeper.collect.scrape import Scraper
 from watchkeeper.exporters import node
 from watchkeeper.gateway import rest as gateway
-from watchkeeper.gateway.errors import error_ratios
+from watchkeeper.gateway.errors import error_lines, error_ratios
 from watchkeeper.gateway.overview import Overview as GatewayOverview
 from watchkeeper.gateway.services import Sources
 from watchkeeper.model.clock import SystemClock
@@ -115,7 +115,9 @@ def build(loaded: Loaded, options: Options) -> Machine:
     shelf = Dashboards()
     standing = Standing(loaded, clock.now_ms(), clock.now_ms())
     overview = Overview(scraper, rules, metrics, logs, clock, standing.started_ms)
-    sources = Sources(overview.targets, overview.firing, error_ratios(engine.ask, clock))
+    sources = Sources(
+        overview.targets, overview.firing, error_ratios(engine.ask, clock), error_lines(log_engine, clock)
+    )
     agents = GatewayOverview(own.gateway, sources, clock)
 
     accounts = Accounts(state, own.auth, clock)

@@ -1,4 +1,4 @@
-"""Failed requests by job, from the counters that web frameworks keep under a few well-known names."""
+"""Failed requests by job, from the counters that web frameworks keep under well-known names; error lines by job."""
 
 import asyncio
 import math
@@ -9,6 +9,8 @@ import structlog
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Ask
 from watchkeeper.model.errors import WatchkeeperError
+from watchkeeper.query.logql.engine import Engine
+from watchkeeper.query.logql.result import Matrix
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +21,7 @@ _COUNTERS = (
     "http_server_requests_seconds_count",
     "prometheus_http_requests_total",
 )
+_ERROR_LINES = 'sum by (job) (count_over_time({level=~"error|critical|fatal", job!=""}[15m]))'
 _STATUS_LABELS = ("status", "status_code", "code")
 
 
@@ -39,6 +42,24 @@ def error_ratios(ask: Ask, clock: Clock) -> Callable[[], Awaitable[Mapping[str, 
         return {one.labels.get("job", ""): one.value for one in found if math.isfinite(one.value)}
 
     return ratios
+
+
+def error_lines(logs: Engine, clock: Clock) -> Callable[[], Awaitable[Mapping[str, int]]]:
+    """Give a function that counts each job's log lines of level error or worse over the last 15 minutes.
+
+    returns  job → lines, for jobs that had any; nothing when it cannot be told now
+    """
+
+    async def lines() -> Mapping[str, int]:
+        try:
+            found = await asyncio.to_thread(logs.instant, _ERROR_LINES, clock.now_ms() * 1_000_000)
+        except WatchkeeperError as error:
+            log.warning("error_lines_unknown", error=str(error))
+            return {}
+        assert isinstance(found, Matrix)
+        return {one.get("job", ""): int(values[-1]) for one, values in zip(found.labels, found.values, strict=True)}
+
+    return lines
 
 
 def _ratio(counter: str) -> str:

@@ -5,9 +5,12 @@ from pathlib import Path
 import click
 import uvloop
 
+from watchkeeper.app import lean
 from watchkeeper.app.journal import open_journal
 from watchkeeper.app.lifecycle import run
 from watchkeeper.app.wiring import ROLES, Options
+
+assert lean.__doc__  # it is loaded for its effect, before anything that logs
 
 
 @click.command()
