@@ -66,7 +66,7 @@ function One({ single, props: { panel }, width, height, named, valued }: OneProp
   const ink = filled && single.color && !single.color.startsWith('var') ? textOn(single.color) : undefined;
   const suffix = (single.suffix ?? '') + postfix;
   return (
-    <div class={`stat ${panel.options.justifyMode === 'center' ? 'center' : ''}`} style={{ background: filled ? color : '', color: ink ?? (colorMode === 'value' ? inkOf(color, theme.value) : '') }}>
+    <div class={`stat ${panel.options.justifyMode === 'center' ? 'center' : ''}`} style={{ background: filled ? color : '', color: ink ?? (colorMode === 'value' ? inkOf(color, theme.value) : ''), paddingBottom: line ? `${Math.round(height * 0.24)}px` : '' }}>
       {line && <Spark values={single.values} color={filled ? (ink ?? 'currentColor') : color} />}
       {named && <div class="stat-name" style={{ color: ink ?? '' }} title={single.name}>{single.name}</div>}
       {valued && <div class="stat-value" style={{ fontSize: `${size}px` }}>{prefix}{single.prefix}{single.text}{suffix && <small>{suffix}</small>}</div>}

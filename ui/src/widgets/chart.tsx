@@ -139,7 +139,7 @@ function options(props: ChartProps, prepared: Prepared, size: { width: number; h
     });
   }
   return {
-    ...size, ms: 1, scales, axes, padding: [6, 8, 0, 0], legend: { show: false }, pxAlign: 1,
+    ...size, ms: 1, scales, axes, padding: [6, sides.size > 1 ? 4 : 16, 0, 0], legend: { show: false }, pxAlign: 1,
     series: [{}, ...prepared.series.map((each): uPlot.Series => ({
       label: each.name, scale: scaleOf(each, first), stroke: each.color, width: each.width ?? 1, dash: each.dash, fill: fillOf(each, background),
       paths: pathsOf(each), spanGaps: each.spanNulls === true,
