@@ -63,7 +63,7 @@ class Tailer:
                 if self._changed.is_set() or self._reading is None:
                     self._begin()
                 assert self._reading is not None
-                batch = await asyncio.to_thread(self._reading.gather)
+                batch = await self._gather(self._reading)
                 if batch.positions or batch.entries:
                     await asyncio.shield(self._store(self._reading, batch))
                     pause_s = 0.0 if batch.chunks > 1 else shortest_s
@@ -79,6 +79,16 @@ class Tailer:
         if self._reading is not None:
             self._reading.close()
         self._reading = Reading(self._targets, self._settings, self._clock, self._writer.positions())
+
+    async def _gather(self, reading: Reading) -> Batch:
+        """Read on; a fault in a stage costs a pause, not the tailing of all other files."""
+        try:
+            return await asyncio.to_thread(reading.gather)
+        except Exception:
+            log.exception("log_files_not_read")
+            await asyncio.sleep(_RETRY_S)
+            self._changed.set()  # begin anew from the positions that are kept
+            return Batch()
 
     async def _store(self, reading: Reading, batch: Batch) -> None:
         """Store a batch, trying until the disk takes it: nothing is read on before."""

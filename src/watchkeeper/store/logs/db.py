@@ -257,7 +257,7 @@ class LogDb:
             self._wake.clear()
             try:
                 await self.maintain()
-            except (Refused, OSError, Damaged) as error:
+            except Exception as error:  # noqa: BLE001 without this task no line would ever be sealed again
                 _CUT_FAILURES.inc()
                 log.warning("log_cut_failed", error=str(error))
                 await asyncio.sleep(interval_s)
