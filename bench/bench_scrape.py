@@ -165,15 +165,18 @@ def main() -> None:
         scraper = context.Process(target=ours, args=(config, f"{folder}/ours", options.seconds, answer))
         peer = start_prometheus(config, Path(folder))[0] if (PEERS / "prometheus").exists() else None
         scraper.start()
-        time.sleep(_WARM_UP_S + 1)
-        before = cpu_of(peer.pid) if peer else 0.0
-        time.sleep(options.seconds)
-        theirs = cpu_of(peer.pid) - before if peer else 0.0
-        used, samples, rss = result.recv()
+        answer.close()  # so that a scraper that dies is an end of file here, not a wait for ever
+        try:
+            time.sleep(_WARM_UP_S + 1)
+            before = cpu_of(peer.pid) if peer else 0.0
+            time.sleep(options.seconds)
+            theirs = cpu_of(peer.pid) - before if peer else 0.0
+            used, samples, rss = result.recv()
+        finally:
+            if peer is not None:
+                peer.kill()
+                peer.wait()
         scraper.join()
-        if peer is not None:
-            peer.terminate()
-            peer.wait()
     server.terminate()
     report(options, used, samples, rss, theirs)
 
