@@ -19,7 +19,7 @@ import orjson
 
 from bench.bench_scrape import PEERS, cpu_of, scrape_configs, serve, start_prometheus
 
-_WARM_UP_S = 10
+_WARM_UP_S = 20
 
 
 def resident_mib(pid: int) -> float:

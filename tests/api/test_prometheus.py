@@ -157,10 +157,11 @@ def test_targets_are_filtered_and_rules_get_the_parameters() -> None:
     sources = status.Sources(
         targets=lambda: [{"scrapePool": "a"}, {"scrapePool": "b"}],
         dropped=lambda: [{"scrapePool": "b"}],
+        dropped_counts=lambda: {"b": 7},
         rules=rules,
     )
     ask = make_ask(sources=sources)
-    assert ask("/api/v1/targets")[1]["data"]["droppedTargetCounts"] == {"b": 1}
+    assert ask("/api/v1/targets")[1]["data"]["droppedTargetCounts"] == {"b": 7}
     assert ask("/api/v1/targets", state="active", scrapePool="a")[1]["data"]["activeTargets"] == [{"scrapePool": "a"}]
     assert ask("/api/v1/scrape_pools")[1]["data"]["scrapePools"] == ["a", "b"]
     assert ask("/api/v1/rules", type="alert")[1]["data"] == {"groups": []}

@@ -98,6 +98,12 @@ def test_a_job_twice_is_a_fault(tmp_path: Path) -> None:
     assert fault == "prometheus.yml:3: scrape_configs[1].job_name: got 'a', want each job_name once"
 
 
+def test_a_timeout_longer_than_the_global_interval_is_a_fault(tmp_path: Path) -> None:
+    text = "global: {scrape_interval: 5s}\nscrape_configs:\n- job_name: a\n  scrape_timeout: 10s\n"
+    (fault,) = _faults(_files(tmp_path, prometheus=text))
+    assert fault.startswith("prometheus.yml:3: scrape_configs[0]: got scrape timeout greater than scrape interval")
+
+
 def test_a_place_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="want a folder or a file"):
         load(tmp_path / "nowhere")

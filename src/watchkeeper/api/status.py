@@ -20,7 +20,8 @@ class Sources:
     """Where the answers come from; each is called at each request and gives Prometheus' own JSON shapes.
 
     targets       active targets: discoveredLabels, labels, scrapePool, scrapeUrl, globalUrl, lastError, lastScrape, …
-    dropped       dropped targets: discoveredLabels, scrapePool
+    dropped       dropped targets: discoveredLabels, scrapePool; at most keep_dropped_targets a pool
+    dropped_counts  all of them, by pool
     target_metadata  one a target and metric: target, metric, type, help, unit
     rules         {"groups": […]} as the request's parameters ask; raises BadInput in Prometheus' words
     alerts        {"alerts": […]}
@@ -31,6 +32,7 @@ class Sources:
 
     targets: Callable[[], Sequence[Json]] = list
     dropped: Callable[[], Sequence[Json]] = list
+    dropped_counts: Callable[[], Mapping[str, int]] = dict
     target_metadata: Callable[[], Sequence[Json]] = list
     rules: Callable[[Sequence[tuple[str, str]]], Json] = lambda _: {"groups": []}
     alerts: Callable[[], Json] = lambda: {"alerts": []}
@@ -54,9 +56,8 @@ class _Status:
         if state != "dropped":
             data["activeTargets"] = [one for one in self.sources.targets() if pool in ("", one.get("scrapePool"))]
         dropped = [one for one in self.sources.dropped() if pool in ("", one.get("scrapePool"))]
-        for one in dropped:
-            name = str(one.get("scrapePool", ""))
-            data["droppedTargetCounts"][name] = data["droppedTargetCounts"].get(name, 0) + 1
+        counts = self.sources.dropped_counts()
+        data["droppedTargetCounts"] = {name: count for name, count in counts.items() if pool in ("", name)}
         if state != "active":
             data["droppedTargets"] = dropped
         return success(data)

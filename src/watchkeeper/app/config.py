@@ -18,7 +18,7 @@ from pydantic import BeforeValidator
 
 from watchkeeper.app.settings import OwnSettings
 from watchkeeper.collect.logs.promtail import LogScrapeConfig, PromtailConfig, StaticConfig
-from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig
+from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig, complete
 from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig, load_config
@@ -182,7 +182,7 @@ class _Reader:
             if getattr(config, name):
                 meaning = str(PrometheusConfig.model_fields[name].description).removeprefix("Noticed: ")
                 self._notices.append(f"{path}:{document.line((name,))}: {name} is not used: {meaning}")
-        _check_jobs(config.scrape_configs, document)
+        _check_jobs(config, document)
         return config
 
     def _with_scrape_files(self, config: PrometheusConfig, folder: Path) -> PrometheusConfig:
@@ -204,9 +204,13 @@ class _Reader:
         return found
 
 
-def _check_jobs(configs: Sequence[ScrapeConfig], document: Document) -> None:
+def _check_jobs(prometheus: PrometheusConfig, document: Document) -> None:
     seen: set[str] = set()
-    for at, config in enumerate(configs):
+    for at, config in enumerate(prometheus.scrape_configs):
+        try:
+            complete(config, prometheus.global_)
+        except BadInput as error:
+            raise document.fault(("scrape_configs", at), str(error), "what fits the global section") from None
         if config.job_name in seen:
             raise document.fault(("scrape_configs", at, "job_name"), repr(config.job_name), "each job_name once")
         seen.add(config.job_name)

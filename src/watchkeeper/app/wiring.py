@@ -192,6 +192,7 @@ def _status_sources(
     return status.Sources(
         targets=scraper.active_json,
         dropped=scraper.dropped_json,
+        dropped_counts=scraper.dropped_counts,
         rules=rules.rules_json,
         alerts=rules.alerts_json,
         config=lambda: shown.config_text(standing.loaded),
