@@ -138,7 +138,7 @@ def start_prometheus(config: dict[str, Any], folder: Path) -> tuple[subprocess.P
         port = probe.getsockname()[1]
     (folder / "prometheus.yml").write_bytes(orjson.dumps(config))
     command = [
-        PEERS / "prometheus",
+        str(PEERS / "prometheus"),
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -13,6 +14,7 @@ from tests.net.judges.world import PASSWORD, World
 from watchkeeper.model.metrics import exposition
 from watchkeeper.net.auditing import AuditEntry
 from watchkeeper.net.routing import Scope
+from watchkeeper.store.state.audit import Entry
 from watchkeeper.store.state.schema import audit
 
 FIELDS = {"id", "time_ms", "who", "address", "action", "route", "status", "detail", "chain"}
@@ -56,16 +58,19 @@ def test_each_refusal_is_one_entry(tmp_path: Path) -> None:
     app = world.app()
     viewer = world.session("viewer", app)
     read = world.key(Scope.READ, name="reader")
-    ask = Client(app).call
-    ask("POST", "/api/login", json={"user": "admin", "password": "wrong"})
-    ask("POST", "/api/login", json={"user": "typed my password here", "password": "wrong"})
-    ask("GET", "/api/users", **{"x-api-key": "wk_wrong"})
-    ask("GET", "/api/users", **{"x-api-key": read})
-    ask("GET", "/api/users", **viewer)
-    ask("GET", "/api/users", authorization="Basic YWRtaW46d3Jvbmc=")
-    ask("GET", "/api/users")  # nobody tried anything: a page that asks who it is
-    ask("POST", "/api/auth/keys")
-    ask("POST", "/api/auth/keys", **{**viewer, "x-wk-csrf": ""})
+
+    def ask(method: str, path: str, headers: Mapping[str, str], json: object = None) -> None:
+        Client(app, headers).call(method, path, json=json)
+
+    ask("POST", "/api/login", {}, {"user": "admin", "password": "wrong"})
+    ask("POST", "/api/login", {}, {"user": "typed my password here", "password": "wrong"})
+    ask("GET", "/api/users", {"x-api-key": "wk_wrong"})
+    ask("GET", "/api/users", {"x-api-key": read})
+    ask("GET", "/api/users", viewer)
+    ask("GET", "/api/users", {"authorization": "Basic YWRtaW46d3Jvbmc="})
+    ask("GET", "/api/users", {})  # nobody tried anything: a page that asks who it is
+    ask("POST", "/api/auth/keys", {})
+    ask("POST", "/api/auth/keys", {**viewer, "x-wk-csrf": ""})
     assert _entries(world)[1:] == [
         ("admin", "log_in", 401),
         ("unknown", "log_in", 401),
@@ -121,11 +126,16 @@ def test_a_removed_entry_breaks_the_chain(tmp_path: Path) -> None:
     assert world.log.verify().broken_at == 3
 
 
-def test_entries_that_wait_share_a_transaction(tmp_path: Path) -> None:
+def test_entries_that_wait_share_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(tmp_path)
     batches = []
     append = world.log.append
-    world.log.append = lambda entries: batches.append(len(entries)) or append(entries)  # type: ignore[method-assign,func-returns-value]
+
+    def counted(entries: Sequence[Entry]) -> None:
+        batches.append(len(entries))
+        append(entries)
+
+    monkeypatch.setattr(world.log, "append", counted)
 
     async def run() -> None:
         entries = [AuditEntry(at, "bob", "::1", "act", "/x", 200) for at in range(100)]

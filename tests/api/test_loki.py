@@ -53,8 +53,9 @@ class Bench:
         body = {"streams": [{"stream": labels or {"app": "a"}, "values": list(values)}]}
         return await self.client.ask("POST", "/loki/api/v1/push", json=body)
 
-    async def get(self, path: str, headers: dict[str, str] | None = None, **params: Any) -> Answer:
-        return await self.client.ask("GET", f"/loki/api/v1/{path}?{urlencode(params, doseq=True)}", **(headers or {}))
+    async def get(self, path: str, headers: dict[str, str] | None = None, /, **params: Any) -> Answer:
+        client = Client(self.client.app, headers)
+        return await client.ask("GET", f"/loki/api/v1/{path}?{urlencode(params, doseq=True)}")
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_json_lines_are_pushed_and_found_in_lokis_shape(run: Any) -> None:
             {"stream": {"app": "a", "env": "x"}, "values": [[str(NOW - 2), "one"]]},
         ]
         assert found["data"]["stats"]["summary"]["totalLinesProcessed"] == 2
-        headers = {"x_loki_response_encoding_flags": "categorize-labels"}
+        headers = {"x-loki-response-encoding-flags": "categorize-labels"}
         apart = (await bench.get("query_range", headers, query='{app="a"} | label_format x="1"')).json()["data"]
         assert apart["encodingFlags"] == ["categorize-labels"]
         assert apart["result"] == [

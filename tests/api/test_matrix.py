@@ -1,6 +1,7 @@
 import asyncio
 from pathlib import Path
 
+from starlette.responses import Response
 from tests.net.judges.asgi import Client
 from tests.net.judges.fuzz import assert_no_route_breaks
 from tests.net.judges.hostile import assert_bombs_refused, assert_headers, assert_paths_have_one_meaning
@@ -14,7 +15,7 @@ from watchkeeper.gateway.services import Sources
 from watchkeeper.gateway.settings import GatewaySettings
 from watchkeeper.net.answers import json_answer
 from watchkeeper.net.encoding import decompress
-from watchkeeper.net.routing import LOGS_WRITE, METRICS_WRITE, Call, Response, Route, Scope
+from watchkeeper.net.routing import LOGS_WRITE, METRICS_WRITE, Call, Route, Scope
 from watchkeeper.store.state.dashboards import Dashboards
 
 DECLARED = {

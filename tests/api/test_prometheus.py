@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
+from starlette.responses import Response
 
 from watchkeeper.api import batch, status
 from watchkeeper.api.matrix_json import number_text, number_texts, stamp
@@ -46,7 +47,11 @@ def make_ask(settings: QuerySettings | None = None, sources: status.Sources | No
             for one in (value if isinstance(value, list) else [value])
         ]
         call = Call("GET", path, {"name": name}, pairs, Headers({}), body, ANONYMOUS, "", never)
-        answer = asyncio.run(handlers[path](call))
+
+        async def answered() -> Response:
+            return await handlers[path](call)
+
+        answer = asyncio.run(answered())
         return answer.status_code, orjson.loads(answer.body)
 
     return ask

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -59,4 +60,7 @@ def test_what_cannot_be_told_now_is_left_out() -> None:
     def ask(_expr: str, _time_ms: int) -> list[AlertSample]:
         raise OverLimit("samples_max", 2, 1)
 
-    assert asyncio.run(error_ratios(ask, NowClock())()) == {}
+    async def run() -> Mapping[str, float]:
+        return await error_ratios(ask, NowClock())()
+
+    assert asyncio.run(run()) == {}

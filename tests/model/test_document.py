@@ -97,7 +97,8 @@ def test_line_of_a_place_or_of_the_nearest_around_it() -> None:
 
 def test_settings_are_declared_once_and_read_only() -> None:
     assert Inner.model_fields["port"].description == "A port."
-    assert isinstance(Inner.model_config, dict) and ConfigDict(frozen=True).items() <= Inner.model_config.items()
+    assert isinstance(Inner.model_config, dict)
+    assert ConfigDict(frozen=True).items() <= Inner.model_config.items()
 
 
 @settings(max_examples=150, deadline=None)

@@ -82,7 +82,7 @@ def test_replaced_label_has_the_new_value_everywhere(rows: list[dict[str, str]],
 def test_groups_are_those_of_a_plain_loop(rows: list[dict[str, str]], names: set[str] | None) -> None:
     table = LabelTable.from_labels(rows, Symbols().overlay())  # negative codes, too
     ids, first = table.group_ids(names)
-    seen: dict[object, int] = {}
+    seen: dict[tuple[tuple[str, str], ...], int] = {}
     keys = [tuple(sorted((n, v) for n, v in row.items() if v and (names is None or n in names))) for row in rows]
     assert ids.tolist() == [seen.setdefault(key, len(seen)) for key in keys]
     assert first.tolist() == [keys.index(key) for key in seen]

@@ -54,8 +54,8 @@ def _open(handler: Handler, path: str = "/x", methods: tuple[str, ...] = ("GET",
 
 def test_form_fields_come_before_the_query_as_in_go() -> None:
     client = _client(_open(_show))
-    form = {"body": b"query=up&match[]=a&x=%2B", "content_type": "application/x-www-form-urlencoded"}
-    answer = client.call("POST", "/x?query=down&match[]=b&empty=", **form).json()
+    form, kind = b"query=up&match[]=a&x=%2B", "application/x-www-form-urlencoded"
+    answer = client.call("POST", "/x?query=down&match[]=b&empty=", body=form, content_type=kind).json()
     assert answer["params"] == [
         ["query", "up"], ["match[]", "a"], ["x", "+"], ["query", "down"], ["match[]", "b"], ["empty", ""],
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 import gzip
 import zlib
+from collections.abc import Callable
 
 import cramjam
 import pytest
@@ -21,7 +22,7 @@ def _zstd_stream(body: bytes) -> bytes:
     return packer.compress(body) + packer.flush()
 
 
-PACKERS = {
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "x-gzip": lambda body: gzip.compress(body[:7]) + gzip.compress(body[7:]),
     "deflate": zlib.compress,

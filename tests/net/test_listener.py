@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from starlette.responses import Response
 from tests.net.judges.asgi import Answer
 from tests.net.judges.hostile import check_headers
 
@@ -12,7 +13,7 @@ from watchkeeper.net.answers import json_answer
 from watchkeeper.net.app import build_app
 from watchkeeper.net.auth import OpenDoor
 from watchkeeper.net.listener import Listener
-from watchkeeper.net.routing import OPEN, READ, Call, Response, Route
+from watchkeeper.net.routing import OPEN, READ, Call, Route
 from watchkeeper.net.settings import NetSettings
 
 Dialogue = Callable[[str, int], Awaitable[None]]
@@ -28,7 +29,7 @@ async def _slow(_call: Call) -> Response:
 
 
 def _serve(dialogue: Dialogue, **settings: float) -> None:
-    made = NetSettings(listen="127.0.0.1:0", **settings)  # type: ignore[arg-type]
+    made = NetSettings(listen="127.0.0.1:0", **settings)
     routes = [
         Route("/echo", ("GET", "POST"), _echo, READ, "", body_bytes_max=1 << 20),
         Route("/slow", ("GET",), _slow, READ, ""),

@@ -1,7 +1,8 @@
 import pytest
+from starlette.responses import Response
 
 from watchkeeper.net.router import Router
-from watchkeeper.net.routing import OPEN, Call, Response, Route
+from watchkeeper.net.routing import OPEN, Call, Route
 
 
 async def _nothing(_call: Call) -> Response:

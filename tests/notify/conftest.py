@@ -101,7 +101,7 @@ def bench(tmp_path: Path) -> Maker:
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), 30))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(work(), 30))
 
 
 __all__ = ["AlertmanagerConfig", "Bench", "Maker", "Sequence", "StillClock", "run"]

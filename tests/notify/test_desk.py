@@ -1,13 +1,16 @@
 import asyncio
+from collections.abc import Sequence
 
 import pytest
-from tests.notify.conftest import Maker, run
+from tests.notify.conftest import Bench, Maker, run
 
+from watchkeeper.model.alert import Alert
 from watchkeeper.model.errors import Refused
 from watchkeeper.notify.alert_book import Incoming
 from watchkeeper.notify.shown import AlertFilter
 from watchkeeper.notify.silence import Silence, silence_matcher
-from watchkeeper.store.state.alerts import load_alerts
+from watchkeeper.store.state.alerts import load_alerts, save_alerts
+from watchkeeper.store.state.db import StateStore
 
 WEB = """
 route: {receiver: web, group_by: [alertname], group_wait: 30s, group_interval: 5m, repeat_interval: 4h}
@@ -15,8 +18,8 @@ receivers: [{name: web, webhook_configs: [{url: 'http://hook/'}]}]
 """
 
 
-def silence(bench: object, seconds: float, **labels: str) -> Silence:
-    now = bench.clock.wall_ms  # type: ignore[attr-defined]
+def silence(bench: Bench, seconds: float, **labels: str) -> Silence:
+    now = bench.clock.wall_ms
     matchers = tuple(
         silence_matcher(at, name, value, is_regex=False, is_equal=True)
         for at, (name, value) in enumerate(labels.items())
@@ -147,9 +150,14 @@ def test_repeated_alerts_are_not_written_again(bench: Maker, monkeypatch: pytest
     async def work() -> None:
         from watchkeeper.notify import desk as module
 
-        one, written = bench(WEB), []
-        save = module.save_alerts
-        monkeypatch.setattr(module, "save_alerts", lambda state, rows: (written.append(len(rows)), save(state, rows)))
+        one = bench(WEB)
+        written: list[int] = []
+
+        def counted(state: StateStore, rows: Sequence[Alert]) -> None:
+            written.append(len(rows))
+            save_alerts(state, rows)
+
+        monkeypatch.setattr(module, "save_alerts", counted)
         for _ in range(5):
             await one.desk.receive([one.alert(alertname="A", x=str(n), starts_s=0, ends_s=240) for n in range(50)])
         assert written == [50]

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ UP = {"series": 'up{job="a", instance="b"}', "values": "0x60"}
 FIRING = {"exp_labels": {"severity": "page", "job": "a", "instance": "b"}, "exp_annotations": {"summary": "a 0"}}
 
 
-def alert(eval_time: str, *expected: dict[str, object], name: str = "Down") -> dict[str, object]:
+def alert(eval_time: str, *expected: Mapping[str, object], name: str = "Down") -> dict[str, object]:
     return {
         "input_series": [UP],
         "alert_rule_test": [{"eval_time": eval_time, "alertname": name, "exp_alerts": [*expected]}],

@@ -70,7 +70,7 @@ async def _judge(
         method, path = place.split(" ", 1)
         for caller, headers in callers.items():
             cells += 1
-            answer = await Client(app).ask(method, concrete(path), **_named(headers))
+            answer = await Client(app, headers).ask(method, concrete(path))
             got = str(answer.status) if answer.status in {401, 403} else "in"
             if access == "OPEN" and got in {"401", "403"} and b"Unauthorized" not in answer.body:
                 got = "in"  # the handler's own word, such as a wrong password
@@ -78,7 +78,3 @@ async def _judge(
             if got != want:
                 wrong.append(f"{place} as {caller}: got {answer.status}, want {want}: {answer.body[:100]!r}")
     return wrong, cells
-
-
-def _named(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.replace("-", "_"): value for name, value in headers.items()}

@@ -58,7 +58,9 @@ def frames() -> list[Frame]:
     return out
 
 
-def _target(chance: np.random.Generator, job: str, instance: str, number: int) -> tuple[list[dict[str, str]], list]:
+def _target(
+    chance: np.random.Generator, job: str, instance: str, number: int
+) -> tuple[list[dict[str, str]], list[np.ndarray]]:
     own = {"job": job, "instance": instance}
     labels, rows = [], []
 
@@ -159,7 +161,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        PROMETHEUS, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+        str(PROMETHEUS), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver", "--log.level=warn",
         "--enable-feature=promql-experimental-functions", "--storage.tsdb.retention.time=100y",
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from promql_peer import BASE_MS, ROWS, STEP_MS, Ours, Prometheus
+from tests.query.promql.promql_peer import BASE_MS, ROWS, STEP_MS, Ours, Prometheus
 
 pytestmark = pytest.mark.peer
 

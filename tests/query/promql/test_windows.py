@@ -1,6 +1,7 @@
 """The fast paths over windows equal the plain loop."""
 
 import math
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from watchkeeper.model.frame import ABSENT, STALE, FrameSlice
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.query.promql.functions import over_time, rate, regression
-from watchkeeper.query.promql.windows import RangeVector, windows_of
+from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of
 
 # NaN payloads do not survive Python floats, so gaps are placed by their own draw.
 KINDS = st.sampled_from(["number", "number", "number", "absent", "stale", "nan"])
@@ -47,11 +48,11 @@ def _plain_rate(points: list[tuple[int, float]], _end: int, _range: int) -> floa
     return total
 
 
-def _delta_of_resets(windows: object) -> tuple[np.ndarray, np.ndarray]:
-    begin, end = windows.values.take(windows.first, axis=1), windows.values.take(windows.last, axis=1)  # type: ignore[attr-defined]
+def _delta_of_resets(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    begin, end = windows.values.take(windows.first, axis=1), windows.values.take(windows.last, axis=1)
     moved = end - begin
-    rate._add_resets(windows, moved)  # type: ignore[arg-type]
-    return moved, windows.filled(2)  # type: ignore[attr-defined]
+    rate._add_resets(windows, moved)
+    return moved, windows.filled(2)
 
 
 def _mean(points: list[tuple[int, float]]) -> float:
@@ -78,12 +79,14 @@ def _slope(points: list[tuple[int, float]]) -> float:
     return math.fsum((t / 1000 - mean_t) * (v - mean) for t, v in points) / spread
 
 
-def _extreme(points: list[tuple[int, float]], pick: object) -> float:
+def _extreme(points: list[tuple[int, float]], pick: Callable[[Iterable[float]], float]) -> float:
     known = [v for _, v in points if not math.isnan(v)]
-    return pick(known) if known else math.nan  # type: ignore[operator]
+    return pick(known) if known else math.nan
 
 
-PLAIN = {
+Points = list[tuple[int, float]]
+# By name: the function, how many points it needs, and the plain loop.
+PLAIN: dict[str, tuple[Callable[[Windows], tuple[np.ndarray, np.ndarray]], int, Callable[[Points], float]]] = {
     "sum": (over_time.sum_over_time, 1, lambda points: math.fsum(v for _, v in points)),
     "avg": (over_time.avg_over_time, 1, _mean),
     "min": (over_time.RANGE["min_over_time"], 1, lambda points: _extreme(points, min)),
