@@ -55,10 +55,11 @@ def peer(name: str) -> str:
 
 
 @contextmanager
-def running(command: list[str], **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: list[str], *, cwd: str | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program for the length of a block."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | more
-    with subprocess.Popen(command, **quiet) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=cwd, env=env) as process:
         try:
             yield process
         finally:
