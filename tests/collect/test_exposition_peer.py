@@ -27,7 +27,7 @@ _UNEQUAL = {"scrape_duration_seconds", "scrape_series_added"}
 # Prometheus makes the blanks before an indented line part of the metric's name; we do not follow it there.
 INDENTED = [at for at, body in enumerate(TEXT) if body.startswith((b"  a", b"\ta"))]
 
-Verdict = dict[LabelPairs, float | None]
+Verdict = dict[LabelPairs, float]
 
 
 def bodies() -> dict[str, bytes]:

@@ -94,7 +94,7 @@ def test_rules_drop(rules: list[dict[str, Any]]) -> None:
 def test_all_rules_do_what_prometheus_does(server: BodyServer, real_prometheus: Callable[..., Any]) -> None:
     server.answers["/metrics"] = (b"m 1\n", "text/plain")
     own = {name: value for name, value in LABELS.items() if name != "__name__"}
-    jobs = [
+    jobs: list[dict[str, Any]] = [
         {
             "job_name": f"r{at}",
             "static_configs": [{"targets": [server.address], "labels": own}],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from simfiles import SimFiles
+from tests.store.simfiles import SimFiles
 
 from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Floats, MetricMetadata, Row

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -9,7 +10,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from simfiles import SimFiles
+from tests.store.simfiles import SimFiles
 
 from watchkeeper.model.errors import Refused
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE_BITS, Row
@@ -241,7 +242,7 @@ TestStore.settings = settings(
 @settings(max_examples=80, deadline=None)
 def test_the_codec_keeps_every_bit(columns: int, rows: int, data: st.DataObject) -> None:
     chance = random.Random(data.draw(st.integers(0, 1 << 30)))
-    kinds = [
+    kinds: list[Callable[[], int]] = [
         lambda: chance.getrandbits(64),
         lambda: int(np.float64(chance.randrange(1000)).view(np.uint64)),
         lambda: int(np.float64(chance.randrange(1000) / 10).view(np.uint64)),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simfiles import SimFiles
+from tests.store.simfiles import SimFiles
 
 from watchkeeper.model.errors import OverLimit, Refused
 from watchkeeper.store.files import Files, RealFiles

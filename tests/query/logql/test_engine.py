@@ -159,10 +159,11 @@ def test_windows_are_open_on_the_left_and_closed_on_the_right(store: ListStore, 
     }
     lines = [counted(store, at * S, window * S) for at in steps]
     size = [counted(store, at * S, window * S, lambda row: len(row[2])) for at in steps]
-    for op, want in {
+    wanted: dict[str, list[float] | np.ndarray] = {
         "count_over_time": lines, "rate": np.array(lines) / window, "bytes_over_time": size,
         "bytes_rate": np.array(size) / window,
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for op, want in wanted.items():
         (row,) = values(found[op]).values()
         assert np.allclose(row, want, equal_nan=True), op
 

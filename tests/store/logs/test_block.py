@@ -9,6 +9,7 @@ from watchkeeper.model.errors import Damaged
 from watchkeeper.store.logs import block, blockfile
 from watchkeeper.store.logs.columns import Columns, columns, in_order, joined, without
 
+Entry = tuple[int, bytes, dict[str, str]]
 LINES = st.lists(
     st.tuples(
         st.integers(0, 50),
@@ -20,7 +21,7 @@ LINES = st.lists(
 )
 
 
-def rows(lines: Columns) -> list[tuple[int, bytes, dict[str, str]]]:
+def rows(lines: Columns) -> list[Entry]:
     out = []
     for at in range(len(lines)):
         metadata = {} if lines.metadata is None else dict(lines.metadata.sets[lines.metadata.codes[at]])
@@ -28,13 +29,13 @@ def rows(lines: Columns) -> list[tuple[int, bytes, dict[str, str]]]:
     return out
 
 
-def made(entries: list[tuple[int, bytes, dict[str, str]]]) -> Columns:
+def made(entries: list[Entry]) -> Columns:
     return columns(*zip(*entries, strict=True)) if entries else columns([], [])
 
 
 @settings(max_examples=100, deadline=None)
 @given(LINES)
-def test_a_sealed_block_gives_back_what_went_in(entries: list[tuple[int, bytes, dict[str, str]]]) -> None:
+def test_a_sealed_block_gives_back_what_went_in(entries: list[Entry]) -> None:
     lines = in_order(made(entries))
     data = block.encode({"app": "a"}, lines)
     said = block.describe(data, "here")
@@ -52,7 +53,9 @@ def test_a_sealed_block_gives_back_what_went_in(entries: list[tuple[int, bytes, 
 
 @settings(max_examples=100, deadline=None)
 @given(LINES, LINES)
-def test_lines_are_sorted_and_exact_duplicates_kept_once_as_in_a_plain_loop(first: list, second: list) -> None:
+def test_lines_are_sorted_and_exact_duplicates_kept_once_as_in_a_plain_loop(
+    first: list[Entry], second: list[Entry]
+) -> None:
     found = rows(in_order(joined([made(first), made(second)])))
     expected, seen = [], set()
     for entry in sorted([*first, *second], key=lambda entry: entry[0]):
@@ -64,7 +67,7 @@ def test_lines_are_sorted_and_exact_duplicates_kept_once_as_in_a_plain_loop(firs
 
 @settings(max_examples=100, deadline=None)
 @given(LINES, LINES)
-def test_lines_that_are_known_already_are_left_out(first: list, second: list) -> None:
+def test_lines_that_are_known_already_are_left_out(first: list[Entry], second: list[Entry]) -> None:
     known = {(time, line) for time, line, _ in second}
     found = rows(without(made(first), [in_order(made(second))]))
     assert found == [entry for entry in first if (entry[0], entry[1]) not in known]

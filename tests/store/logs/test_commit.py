@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-from simfiles import SimFiles
+from tests.store.simfiles import SimFiles
 
 from watchkeeper.store.settings import WalSettings
 from watchkeeper.store.wal import Wal

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simfiles import SimFiles
+from tests.store.simfiles import SimFiles
 
 from watchkeeper.model.errors import Damaged, Refused
 from watchkeeper.model.logs import Entries, LineBlock
