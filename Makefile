@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STATIC := src/watchkeeper/show/static
+BUILT := ui/node_modules/.built
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -11,7 +12,7 @@ UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' 2>/dev/null
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/run.done $(STATIC)/.done ## install the program and build its web UI into .venv
+setup: $(VENV)/run.done $(BUILT) ## install the program and build its web UI into .venv
 
 run: setup ## watch this host and itself at http://127.0.0.1:9090
 	$(BIN)/watchkeeper up
@@ -44,7 +45,7 @@ pins: $(VENV)/dev.done ## renew requirements/*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade --extra dev pyproject.toml -o requirements/dev.txt
 
-wheel: $(STATIC)/.done $(VENV)/dev.done ## build dist/*.whl with the UI inside
+wheel: $(BUILT) $(VENV)/dev.done ## build dist/*.whl with the UI inside
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean: ## remove what the other targets made
@@ -65,6 +66,6 @@ ui/node_modules/.done: ui/package.json ui/package-lock.json
 	npm --prefix ui ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-$(STATIC)/.done: ui/node_modules/.done $(UI_SOURCES)
+$(BUILT): ui/node_modules/.done $(UI_SOURCES)
 	npm --prefix ui run build --silent
 	touch $@
