@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import cramjam
 import pytest
+from tests.doubles import StillClock
 from tests.net.judges.asgi import Answer, Client
 
 from watchkeeper.api import loki, loki_push
@@ -27,20 +28,9 @@ NOW_S = 1_700_000_000
 NOW = NOW_S * 10**9
 
 
-class StillClock:
-    def __init__(self) -> None:
-        self.ms = NOW_S * 1000
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.ms / 1000
-
-
 class Bench:
     def __init__(self, root: Any, **push: int) -> None:
-        self.clock = StillClock()
+        self.clock = StillClock(NOW_S * 1000)
         self.db = LogDb(RealFiles(root), LogSettings(), self.clock)
         self.db.load()
         self.engine = Engine(self.db, LogQuerySettings())

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.net.judges.world import StillClock
+from tests.doubles import StillClock
 
 from watchkeeper.gateway.errors import error_lines
 from watchkeeper.model.logs import Entries

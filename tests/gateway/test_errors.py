@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.doubles import SplitClock
 
 from watchkeeper.gateway.errors import error_ratios
 from watchkeeper.model.doors import AlertSample
@@ -30,17 +31,9 @@ COUNTERS = [
 ]
 
 
-class NowClock:
-    def now_ms(self) -> int:
-        return NOW_MS
-
-    def monotonic_s(self) -> float:
-        return 0.0
-
-
 def test_ratios_by_job_from_whichever_counter_there_is(tmp_path: Path) -> None:
     async def run() -> dict[str, float]:
-        clock = NowClock()
+        clock = SplitClock(NOW_MS)
         metrics = MetricDb(RealFiles(tmp_path), MetricSettings(), clock)
         await metrics.start()
         series = [{"__name__": name, **more} for name, more, _ in COUNTERS]
@@ -61,6 +54,6 @@ def test_what_cannot_be_told_now_is_left_out() -> None:
         raise OverLimit("samples_max", 2, 1)
 
     async def run() -> Mapping[str, float]:
-        return await error_ratios(ask, NowClock())()
+        return await error_ratios(ask, SplitClock(NOW_MS))()
 
     assert asyncio.run(run()) == {}

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
+from tests.doubles import SplitClock
 
 from watchkeeper.gateway.overview import Overview
 from watchkeeper.gateway.services import FiringAlert, Sources, TargetHealth
@@ -18,22 +19,11 @@ SLOW = FiringAlert("SlowRequests", {"job": "backend", "severity": "warning"}, NO
 LOST = FiringAlert("DataLoss", {"service": "rss", "severity": "critical"}, NOW_MS)
 
 
-class StillClock:
-    def __init__(self) -> None:
-        self.s = 0.0
-
-    def now_ms(self) -> int:
-        return NOW_MS
-
-    def monotonic_s(self) -> float:
-        return self.s
-
-
 def _overview(
     targets: list[TargetHealth], alerts: list[FiringAlert] | None = None, settings: GatewaySettings | None = None
 ) -> Overview:
     sources = Sources(targets=lambda: targets, alerts=lambda: alerts or [])
-    return Overview(settings or GatewaySettings(), sources, StillClock())
+    return Overview(settings or GatewaySettings(), sources, SplitClock(NOW_MS))
 
 
 def test_all_is_well() -> None:
@@ -124,7 +114,7 @@ def test_errors_count_where_they_are_known() -> None:
         return {"rss": 7}
 
     sources = Sources(targets=lambda: [UP, RSS], alerts=list, error_ratios=ratios, error_lines=lines)
-    whole = asyncio.run(Overview(GatewaySettings(error_lines_max=5), sources, StillClock()).whole())
+    whole = asyncio.run(Overview(GatewaySettings(error_lines_max=5), sources, SplitClock(NOW_MS)).whole())
     by_name = {service["name"]: service for service in whole["services"]}
     assert by_name["backend"]["error_ratio_5m"] == 0.125 and "error_log_lines_15m" not in by_name["backend"]
     assert by_name["backend"]["reasons"] == ["12.5% of requests fail, want at most 5.0%"]
@@ -150,7 +140,7 @@ def test_an_overview_is_worked_out_once_for_many() -> None:
         await asyncio.sleep(0)
         return {}
 
-    clock = StillClock()
+    clock = SplitClock(NOW_MS)
     overview = Overview(GatewaySettings(), Sources(lambda: [UP], list, ratios), clock)
 
     async def ask(count: int) -> None:
@@ -172,7 +162,7 @@ def test_a_failed_source_fails_one_answer_only() -> None:
             raise RuntimeError("starting")
         return [UP]
 
-    overview = Overview(GatewaySettings(), Sources(targets, list), StillClock())
+    overview = Overview(GatewaySettings(), Sources(targets, list), SplitClock(NOW_MS))
     with pytest.raises(RuntimeError):
         asyncio.run(overview.whole())
     broken[0] = False

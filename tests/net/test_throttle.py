@@ -1,4 +1,4 @@
-from tests.net.judges.world import StillClock
+from tests.doubles import StillClock
 
 from watchkeeper.net.throttle import Throttle, neighbourhood
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.doubles import SplitClock
 
 from watchkeeper.model.alert import Alert
 from watchkeeper.net.client import Client, Reply, RequestOptions
@@ -15,23 +16,6 @@ from watchkeeper.notify.settings import AlertmanagerConfig, read_config
 from watchkeeper.store.state.db import StateStore
 
 START_MS = 1_700_000_000_000
-
-
-class StillClock:
-    """Stands until it is moved; both clocks move together unless the wall clock is set."""
-
-    def __init__(self) -> None:
-        self.wall_ms, self.steady_s = START_MS, 1000.0
-
-    def now_ms(self) -> int:
-        return self.wall_ms
-
-    def monotonic_s(self) -> float:
-        return self.steady_s
-
-    def pass_s(self, seconds: float) -> None:
-        self.wall_ms += round(seconds * 1000)
-        self.steady_s += seconds
 
 
 class FakeClient(Client):
@@ -52,7 +36,7 @@ class FakeClient(Client):
 class Bench:
     """A desk with everything around it, driven by hand."""
 
-    def __init__(self, folder: Path, clock: StillClock, config: str | None, settings: DeskSettings) -> None:
+    def __init__(self, folder: Path, clock: SplitClock, config: str | None, settings: DeskSettings) -> None:
         self.clock, self.client = clock, FakeClient()
         self.state = StateStore(f"sqlite:///{folder / 'state.db'}")
         self.desk = Desk(settings, self.state, clock, self.client, "http://wk", random.Random(1))
@@ -60,7 +44,7 @@ class Bench:
             self.desk.apply(read_config(config, "alertmanager.yml"))
 
     def alert(self, ends_s: float = 3600, starts_s: float = 0, note: str = "", **labels: str) -> Alert:
-        now = self.clock.wall_ms
+        now = self.clock.ms
         annotations = {"note": note} if note else {}
         return Alert(labels, annotations, now + round(starts_s * 1000), now + round(ends_s * 1000), now)
 
@@ -92,7 +76,7 @@ Maker = Callable[..., Bench]
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Maker:
-    clock = StillClock()
+    clock = SplitClock(START_MS, 1000.0)
 
     def make(config: str | None = None, **limits: int) -> Bench:
         return Bench(tmp_path, clock, config, DeskSettings(**limits))
@@ -104,4 +88,4 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(work(), 30))
 
 
-__all__ = ["AlertmanagerConfig", "Bench", "Maker", "Sequence", "StillClock", "run"]
+__all__ = ["AlertmanagerConfig", "Bench", "Maker", "Sequence", "run"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.doubles import StillClock
 
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.doors import AlertSample
@@ -26,19 +27,6 @@ from watchkeeper.store.settings import MetricSettings
 START_MS = 1_800_000_000_000
 MINUTE_MS = 60_000
 DEFAULT_PEERS = Path.home() / ".cache/watchkeeper/peers"
-
-
-class HeldClock:
-    """Stands still until told otherwise."""
-
-    def __init__(self, now_ms: int = START_MS) -> None:
-        self.time_ms = now_ms
-
-    def now_ms(self) -> int:
-        return self.time_ms
-
-    def monotonic_s(self) -> float:
-        return self.time_ms / 1000
 
 
 class FakeStore:
@@ -96,7 +84,7 @@ class Bench:
     """A runner over fakes; `tick` evaluates all groups a while later."""
 
     def __init__(self, settings: RuleSettings | None = None) -> None:
-        self.clock, self.store, self.ask, self.sent = HeldClock(), FakeStore(), FakeAsk(), list[list[Alert]]()
+        self.clock, self.store, self.ask, self.sent = StillClock(START_MS), FakeStore(), FakeAsk(), list[list[Alert]]()
         self.send_error: Exception | None = None
         self.runner = RuleRunner(
             self.ask,
@@ -117,8 +105,8 @@ class Bench:
         asyncio.run(self.runner.apply([parse_rules(text, "rules.yml")], **options))
 
     def tick(self, after_ms: int = MINUTE_MS) -> None:
-        self.clock.time_ms += after_ms
-        asyncio.run(self.runner.evaluate_all(self.clock.time_ms))
+        self.clock.ms += after_ms
+        asyncio.run(self.runner.evaluate_all(self.clock.ms))
 
     def last(self) -> dict[str, float | None]:
         """Give the samples of the newest row."""
@@ -136,7 +124,7 @@ def bench() -> Bench:
 class RealWorld:
     """A store on disk with an engine over it, and a runner; all of it can be killed and started again."""
 
-    def __init__(self, folder: Path, clock: HeldClock) -> None:
+    def __init__(self, folder: Path, clock: StillClock) -> None:
         self.clock, self.sent = clock, list[Alert]()
         self.db = MetricDb(RealFiles(folder), MetricSettings(), clock)
         self.engine = Engine(self.db)
@@ -162,7 +150,7 @@ class RealWorld:
 @pytest.fixture
 def in_world(tmp_path: Path) -> Callable[[Callable[[RealWorld], Awaitable[None]]], None]:
     """Run a scenario in a world; the next one finds the same files and clock, as after kill -9."""
-    clock = HeldClock()
+    clock = StillClock(START_MS)
 
     def run(scenario: Callable[[RealWorld], Awaitable[None]]) -> None:
         async def whole() -> None:

@@ -155,7 +155,7 @@ def test_resolved_alert_is_sent_for_a_quarter_of_an_hour(bench: Bench) -> None:
     bench.tick()
     bench.ask.answers["e"] = []
     bench.tick()
-    ended_at = bench.clock.time_ms
+    ended_at = bench.clock.ms
     for _ in range(30):
         bench.tick()
     resolved = [alert for alerts in bench.sent for alert in alerts if alert.ends_at_ms == ended_at]

@@ -73,7 +73,7 @@ def test_unknown_alert_starts_now() -> None:
 
 def remembering(bench: Bench, text: str, waited_ms: int) -> None:
     bench.load(text)
-    seen_ms = bench.clock.time_ms
+    seen_ms = bench.clock.ms
     for group in bench.runner.groups():
         group.spread_ms = 0
         group.remember({"A": {LABELS: Remembered(seen_ms - waited_ms, seen_ms)}})
@@ -106,7 +106,7 @@ def test_alert_kept_firing_is_kept_over_a_restart(bench: Bench) -> None:
     for _ in range(5):
         bench.tick()
     assert bench.states() == []
-    assert bench.sent[-1][0].ends_at_ms == bench.clock.time_ms
+    assert bench.sent[-1][0].ends_at_ms == bench.clock.ms
 
 
 def test_state_is_found_whether_rules_or_runner_come_first(in_world: InWorld) -> None:
@@ -120,7 +120,7 @@ def test_state_is_found_whether_rules_or_runner_come_first(in_world: InWorld) ->
     async def after(world: RealWorld) -> None:
         await world.runner.start()
         await world.runner.apply(rules)
-        world.clock.time_ms += MINUTE_MS
+        world.clock.ms += MINUTE_MS
         world.scrape({"load": 2.0})
         await world.runner.evaluate_all(world.clock.now_ms())
         assert world.runner.alerts_json()["alerts"][0]["activeAt"] == "2027-01-15T08:00:00Z"
@@ -138,7 +138,7 @@ def test_after_a_long_outage_alerts_start_anew(in_world: InWorld) -> None:
         await world.runner.evaluate_all(world.clock.now_ms())
 
     async def after(world: RealWorld) -> None:
-        world.clock.time_ms += HOUR_MS + MINUTE_MS
+        world.clock.ms += HOUR_MS + MINUTE_MS
         await world.runner.apply(rules)
         await world.runner.start()
         assert [group.memory for group in world.runner.groups()] == [{}]

@@ -27,7 +27,7 @@ groups:
 
 
 async def minute(world: RealWorld, load: float) -> None:
-    world.clock.time_ms += MINUTE_MS
+    world.clock.ms += MINUTE_MS
     world.scrape({"load": load})
     await world.runner.evaluate_all(world.clock.now_ms())
 
@@ -73,7 +73,7 @@ def test_restart_keeps_firing_and_pending_alerts_since_when_they_were_active(in_
 
     async def after(world: RealWorld) -> None:
         active_at = world.clock.now_ms() - MINUTE_MS
-        world.clock.time_ms += MINUTE_MS  # a minute down
+        world.clock.ms += MINUTE_MS  # a minute down
         await world.runner.apply([parse_rules(RULES, "r.yml")])
         await world.runner.start()
         await minute(world, 2.0)
@@ -95,7 +95,7 @@ def test_reload_without_a_group_ends_its_series(in_world: InWorld) -> None:
     async def scenario(world: RealWorld) -> None:
         await world.runner.apply([parse_rules(RULES, "r.yml")])
         await minute(world, 2.0)
-        world.clock.time_ms += 1000
+        world.clock.ms += 1000
         await world.runner.apply([])
         assert world.value('{__name__=~"instance:.*|ALERTS.*"}') == {}
 

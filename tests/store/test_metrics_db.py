@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.doubles import SplitClock
 from tests.store.simfiles import SimFiles
 
 from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
@@ -23,21 +24,10 @@ NOW_MS = 1_700_000_000_000
 Samples = dict[tuple[tuple[str, str], ...], dict[int, int]]  # labels → time → bits
 
 
-class StillClock:
-    def __init__(self) -> None:
-        self.ms, self.s = NOW_MS, 0.0
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.s
-
-
-def make(files: Files | None = None, clock: StillClock | None = None, **settings: Any) -> MetricDb:
+def make(files: Files | None = None, clock: SplitClock | None = None, **settings: Any) -> MetricDb:
     settings.setdefault("chunk_rows", 10)
     settings.setdefault("wal", {"segment_bytes": 1 << 16})
-    return MetricDb(files or SimFiles(), MetricSettings(**settings), clock or StillClock())
+    return MetricDb(files or SimFiles(), MetricSettings(**settings), clock or SplitClock(NOW_MS))
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -364,7 +354,7 @@ def test_metadata_is_there_after_a_restart() -> None:
 
 def test_old_samples_go_with_the_retention_and_the_log_with_them() -> None:
     async def scenario() -> None:
-        files, clock = SimFiles(), StillClock()
+        files, clock = SimFiles(), SplitClock(NOW_MS)
         db = make(files, clock, retention_ms=100_000, wal={"segment_bytes": 4096})
         await db.start()
         layout = db.layout("a", cpu("1", "2"))
@@ -385,7 +375,7 @@ def test_old_samples_go_with_the_retention_and_the_log_with_them() -> None:
 
 def test_a_jump_of_the_clock_drops_nothing() -> None:
     async def scenario() -> None:
-        clock = StillClock()
+        clock = SplitClock(NOW_MS)
         db = make(SimFiles(), clock)
         await db.start()
         layout = db.layout("a", cpu("1"))
@@ -419,7 +409,7 @@ def test_the_memory_bound_drops_the_oldest() -> None:
 
 def test_a_quiet_source_is_compressed_and_can_speak_again() -> None:
     async def scenario() -> None:
-        clock = StillClock()
+        clock = SplitClock(NOW_MS)
         db = make(SimFiles(), clock)
         await db.start()
         layout = db.layout("a", cpu("1", "2"))
@@ -582,7 +572,7 @@ def test_staleness_sent_by_a_writer_is_kept() -> None:
 
 def test_a_source_whose_series_come_and_go_gets_its_columns_back() -> None:
     async def scenario() -> None:
-        files, clock = SimFiles(), StillClock()
+        files, clock = SimFiles(), SplitClock(NOW_MS)
         db = make(files, clock, series_max_per_source=1200)
         await db.start()
         expected: Samples = {}
@@ -623,7 +613,7 @@ def test_a_source_whose_series_come_and_go_gets_its_columns_back() -> None:
 
 def test_a_source_that_is_gone_is_forgotten_after_the_retention() -> None:
     async def scenario() -> None:
-        clock = StillClock()
+        clock = SplitClock(NOW_MS)
         db = make(SimFiles(), clock, retention_ms=1_000_000)
         await db.start()
         layout = db.layout("a", cpu("1", "2"))

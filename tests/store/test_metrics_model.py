@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.doubles import SplitClock
 from tests.store.simfiles import SimFiles
 
 from watchkeeper.model.errors import Refused
@@ -27,14 +28,6 @@ BITS = st.one_of(
     st.sampled_from([STALE_BITS, ABSENT_BITS, 0x7FF8000000000001, 1 << 63]),
     st.integers(0, (1 << 64) - 1),
 )
-
-
-class StillClock:
-    def now_ms(self) -> int:
-        return NOW_MS
-
-    def monotonic_s(self) -> float:
-        return 0.0
 
 
 def labels_of(number: int) -> dict[str, str]:
@@ -115,7 +108,7 @@ class Store(RuleBasedStateMachine):
 
     def open(self) -> None:
         wal = {"segment_bytes": 4096, "sync_interval_ms": 3_600_000}
-        self.db = MetricDb(self.files, MetricSettings(chunk_rows=4, wal=wal), StillClock())
+        self.db = MetricDb(self.files, MetricSettings(chunk_rows=4, wal=wal), SplitClock(NOW_MS))
         self.loop.run_until_complete(self.db.start())
 
     @rule(

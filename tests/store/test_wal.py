@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.doubles import SplitClock
 from tests.store.simfiles import SimFiles
 
 from watchkeeper.model.errors import OverLimit, Refused
@@ -16,23 +17,12 @@ from watchkeeper.store.wal import Wal
 DIRECTORY = "metrics/wal"
 
 
-class StillClock:
-    def __init__(self) -> None:
-        self.ms, self.s = 1_000_000, 0.0
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.s
-
-
-def make(files: Files, clock: StillClock | None = None, **settings: Any) -> Wal:
+def make(files: Files, clock: SplitClock | None = None, **settings: Any) -> Wal:
     settings.setdefault("segment_bytes", 1 << 16)
-    return Wal(files, DIRECTORY, WalSettings(**settings), clock or StillClock())
+    return Wal(files, DIRECTORY, WalSettings(**settings), clock or SplitClock(1_000_000))
 
 
-def opened(files: Files, clock: StillClock | None = None, **settings: Any) -> Wal:
+def opened(files: Files, clock: SplitClock | None = None, **settings: Any) -> Wal:
     log = make(files, clock, **settings)
     for _ in log.replay():
         pass
@@ -148,7 +138,7 @@ def test_durability_os_does_not_sync() -> None:
 
 def test_a_full_or_old_segment_is_followed_by_a_new_one_and_listeners_hear_of_it() -> None:
     async def scenario() -> None:
-        files, clock = SimFiles(), StillClock()
+        files, clock = SimFiles(), SplitClock(1_000_000)
         began: list[int] = []
         log = opened(files, clock, segment_bytes=4096, segment_age_ms=60_000)
         log.listeners.append(began.append)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.doubles import StillClock
 
 from watchkeeper.collect.logs.promtail import PromtailConfig, TailSettings
 from watchkeeper.collect.logs.reading import Reading, targets_of
@@ -14,17 +15,6 @@ from watchkeeper.model.errors import BadInput, Refused
 from watchkeeper.model.logs import Entries, LogsAppended
 
 NOW_MS = 1_700_000_000_000
-
-
-class StillClock:
-    def __init__(self) -> None:
-        self.ms = NOW_MS
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.ms / 1000
 
 
 def config(*jobs: Mapping[str, Any]) -> PromtailConfig:
@@ -42,7 +32,7 @@ class Watcher:
     """Reads files as the tailer does, and can be restarted."""
 
     def __init__(self, pattern: str, stages: Any = (), **settings: int) -> None:
-        self.clock = StillClock()
+        self.clock = StillClock(NOW_MS)
         self.targets = targets_of(config(job(pattern, list(stages) if stages is not None else None)))
         self.settings = TailSettings(glob_interval_ms=1, rotated_grace_ms=5000, **settings)
         self.kept: dict[str, bytes] = {}

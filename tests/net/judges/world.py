@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
+from tests.doubles import StillClock
 from tests.net.judges.asgi import Client
 
 from watchkeeper.api import audit, keys, login, users
@@ -21,20 +22,6 @@ from watchkeeper.store.state.db import StateStore
 
 PASSWORD = "correct horse battery"
 DAY_MS = 86_400_000
-
-
-@dataclass
-class StillClock:
-    ms: int = 1_800_000_000_000
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.ms / 1000
-
-    def pass_s(self, seconds: float) -> None:
-        self.ms += int(seconds * 1000)
 
 
 @dataclass

@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 import pytest
 from starlette.datastructures import Headers
+from tests.doubles import SplitClock
 
 from watchkeeper.api.prometheus import routes
 from watchkeeper.model.frame import ABSENT, NORMAL_NAN_BITS, STALE, Row
@@ -31,19 +32,10 @@ PROMETHEUS = Path(os.environ.get("WATCHKEEPER_PEERS", Path.home() / ".cache/watc
 BASE_MS = 1_767_225_600_000  # 2026-01-01
 STEP_MS = 15_000
 ROWS = 480
+AFTER_MS = BASE_MS + ROWS * STEP_MS + 60_000  # a little after the data
 NAN = np.uint64(NORMAL_NAN_BITS).view(np.float64)
 
 Frame = tuple[str, np.ndarray, list[dict[str, str]], np.ndarray]
-
-
-class FixedClock:
-    """Stands still a little after the data."""
-
-    def now_ms(self) -> int:
-        return BASE_MS + ROWS * STEP_MS + 60_000
-
-    def monotonic_s(self) -> float:
-        return 1000.0
 
 
 def frames() -> list[Frame]:
@@ -210,7 +202,7 @@ class Ours:
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Ours:
     """Load the same samples into our store."""
     files = RealFiles(tmp_path_factory.mktemp("ours"))
-    store = MetricDb(files, MetricSettings(), FixedClock())
+    store = MetricDb(files, MetricSettings(), SplitClock(AFTER_MS, 1000.0))
 
     async def load() -> None:
         await store.start()

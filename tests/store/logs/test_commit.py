@@ -4,18 +4,11 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from tests.doubles import SplitClock
 from tests.store.simfiles import SimFiles
 
 from watchkeeper.store.settings import WalSettings
 from watchkeeper.store.wal import Wal
-
-
-class StillClock:
-    def now_ms(self) -> int:
-        return 1
-
-    def monotonic_s(self) -> float:
-        return 1.0
 
 
 @contextlib.contextmanager
@@ -35,7 +28,7 @@ def no_longer_than(seconds: int) -> Iterator[None]:
 def test_a_commit_between_the_end_of_a_sync_and_its_callback_begins_another_sync() -> None:
     async def run() -> None:
         files = SimFiles()
-        wal = Wal(files, "logs/wal", WalSettings(segment_bytes=4096), StillClock())
+        wal = Wal(files, "logs/wal", WalSettings(segment_bytes=4096), SplitClock(1, 1.0))
         list(wal.replay())
         late: list[asyncio.Task[None]] = []
         let_go = wal._let_go

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.doubles import StillClock
 from tests.store.simfiles import SimFiles
 
 from watchkeeper.model.errors import Damaged, Refused
@@ -23,17 +24,6 @@ from watchkeeper.store.settings import WalSettings
 NOW_MS = 1_700_000_000_000
 NOW = NOW_MS * 1_000_000
 ALL = [Matcher("app", "=~", ".+")]
-
-
-class StillClock:
-    def __init__(self, now_ms: int = NOW_MS) -> None:
-        self.ms = now_ms
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.ms / 1000
 
 
 def small(**more: object) -> LogSettings:
@@ -73,7 +63,7 @@ def expected(*pushed: Entries) -> list[tuple[str, int, bytes]]:
 
 
 def opened(files: Files, settings: LogSettings | None = None, clock: StillClock | None = None) -> LogDb:
-    db = LogDb(files, settings or small(), clock or StillClock())
+    db = LogDb(files, settings or small(), clock or StillClock(NOW_MS))
     db.load()
     return db
 
@@ -177,7 +167,7 @@ def test_what_is_over_a_limit_is_refused_in_lokis_words_and_the_rest_kept() -> N
 
 def test_old_files_go_and_old_lines_are_not_shown() -> None:
     async def run() -> None:
-        files, clock = SimFiles(), StillClock()
+        files, clock = SimFiles(), StillClock(NOW_MS)
         db = opened(files, small(retention_ms=86_400_000), clock)
         db.append([entries("a", 0, 50)])
         await db.cut(everything=True)
