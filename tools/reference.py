@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from prometheus_client.core import Metric
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -117,11 +118,14 @@ def _who(access: Access) -> str:
 
 def metrics() -> str:
     """Give the page of the program's own metrics."""
-    rows = [
-        f"| `{family.name}{'_total' if family.type == 'counter' else ''}` | {family.type} | {family.documentation.replace('|', chr(92) + '|')} |\n"
-        for family in sorted(REGISTRY.collect(), key=lambda one: one.name)
-    ]
+    rows = [_metric_row(family) for family in sorted(REGISTRY.collect(), key=lambda one: one.name)]
     return "".join(["# Metrics about itself\n", _NOTE, "\n| name | type | meaning |\n|---|---|---|\n", *rows])
+
+
+def _metric_row(family: Metric) -> str:
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    meaning = family.documentation.replace("|", "\\|")
+    return f"| `{name}` | {family.type} | {meaning} |\n"
 
 
 def pages() -> dict[str, str]:
