@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
-from tests.system.programs import PASSWORD, Watchkeeper, free_port, wait_until
+from tests.peers import free_port
+from tests.system.programs import PASSWORD, Watchkeeper
+from tests.waiting import wait_until
 
 CHROMIUM = Path("/usr/bin/chromium")
 RULES = """

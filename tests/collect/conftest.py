@@ -1,11 +1,8 @@
 """A writer that remembers, a server of bodies, and the real Prometheus."""
 
 import asyncio
-import os
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +13,8 @@ from urllib.request import urlopen
 import numpy as np
 import orjson
 import pytest
+from tests.peers import PEERS, free_port
+from tests.waiting import wait_until
 
 from watchkeeper.collect.fetch import Fetch
 from watchkeeper.collect.relabel import Relabel
@@ -25,8 +24,6 @@ from watchkeeper.collect.targets import make_target
 from watchkeeper.model.clock import SystemClock
 from watchkeeper.model.frame import Appended, Layout, MetricMetadata, Row, is_absent
 from watchkeeper.model.labels import LabelPairs, Labels, label_pairs
-
-PEERS = Path(os.environ.get("WATCHKEEPER_PEERS", Path.home() / ".cache/watchkeeper/peers")) / "usr/bin"
 
 
 class RecordingWriter:
@@ -160,7 +157,7 @@ class RealPrometheus:
     """A Prometheus of its own folder and port."""
 
     def __init__(self, folder: Path, config: str, *flags: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         (folder / "prometheus.yml").write_text(config)
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (folder / "log").open("wb")
@@ -182,26 +179,12 @@ class RealPrometheus:
             return orjson.loads(answer.read())["data"]
 
     def wait_for(self, condition: Callable[[], bool], deadline_s: float = 30) -> None:
-        ends = time.monotonic() + deadline_s
-        while True:
-            try:
-                if condition():
-                    return
-            except OSError:
-                pass
-            assert time.monotonic() < ends, "the real Prometheus did not get there in time"
-            threading.Event().wait(0.1)
+        wait_until("the real Prometheus to get there", condition, deadline_s)
 
     def stop(self) -> None:
         self._process.kill()  # a sender would first try for a minute to get rid of what it has
         self._process.wait(10)
         self._log.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

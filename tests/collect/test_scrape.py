@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from tests.collect.conftest import BodyServer, RecordingWriter, make_loop, name_of
+from tests.waiting import until
 
 from watchkeeper.collect.fetch import Fetch, Fetched, HttpFetch, accept_header, media_type
 from watchkeeper.collect.schedule import next_scrape_ms, scrape_time_ms
@@ -351,12 +352,6 @@ def test_content_types(header: str, want: str) -> None:
 
 
 # -- the scraper
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def config(server: BodyServer, *jobs: str, **more: Any) -> list[ScrapeConfig]:

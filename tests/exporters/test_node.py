@@ -1,6 +1,4 @@
-import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -9,16 +7,14 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from tests.peers import PEERS, free_port
 
 from watchkeeper.collect.exposition import ExpositionReader
 from watchkeeper.exporters.families import Families
 from watchkeeper.exporters.node import collect
 from watchkeeper.exporters.node.collect import COLLECTORS
 
-PEER = (
-    Path(os.environ.get("WATCHKEEPER_PEERS", Path.home() / ".cache/watchkeeper/peers"))
-    / "usr/bin/prometheus-node-exporter"
-)
+PEER = PEERS / "prometheus-node-exporter"
 linux = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="the host has no /proc")
 
 FILES = {
@@ -193,9 +189,7 @@ def test_names_labels_and_types_are_those_of_the_real_exporter() -> None:
 
 
 def _ask_the_real_exporter() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([PEER, f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
     try:
         ends = time.monotonic() + 20

@@ -1,7 +1,6 @@
 """The real Alertmanager and ours, side by side: same file, same alerts, each with a hook that keeps what it is sent."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -17,16 +16,14 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.peers import PEERS, free_port
+from tests.waiting import wait_until
 
 TEMPLATES = Path("/usr/share/prometheus/alertmanager")  # where Debian's build looks for its default templates
 
 
-def peers() -> Path:
-    return Path(os.environ.get("WATCHKEEPER_PEERS") or Path.home() / ".cache/watchkeeper/peers") / "usr/bin"
-
-
 def program(name: str) -> str:
-    path = peers() / name
+    path = PEERS / name
     if not path.exists():
         message = f"{name} is not there: run tools/peers"
         assert os.environ.get("CI") != "true", message
@@ -40,26 +37,11 @@ def alertmanager() -> str:
     if not TEMPLATES.exists():
         try:
             TEMPLATES.parent.mkdir(parents=True, exist_ok=True)
-            TEMPLATES.symlink_to(peers().parent / "share/prometheus/alertmanager")
+            TEMPLATES.symlink_to(PEERS.parent / "share/prometheus/alertmanager")
         except OSError:
             assert os.environ.get("CI") != "true", f"{TEMPLATES} cannot be made"
             pytest.skip(f"Alertmanager needs {TEMPLATES}, which cannot be made without root")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(what: str, holds: Callable[[], Any], deadline_s: float = 15) -> Any:
-    ends = time.monotonic() + deadline_s
-    while time.monotonic() < ends:
-        if found := holds():
-            return found
-        threading.Event().wait(0.02)
-    raise AssertionError(f"waited {deadline_s} s in vain for {what}")
 
 
 @dataclass

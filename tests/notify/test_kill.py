@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
-from tests.notify.peer import Hook, Server, call, ours, wait_until
+from tests.notify.peer import Hook, Server, call, ours
+from tests.waiting import wait_until
 
 CONFIG = """
 route: {receiver: web, group_by: [n], group_wait: 200ms, group_interval: 1s, repeat_interval: 1h}

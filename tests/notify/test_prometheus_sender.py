@@ -4,7 +4,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.notify.peer import Hook, call, free_port, ours, program, wait_until
+from tests.notify.peer import Hook, call, ours, program
+from tests.peers import free_port
+from tests.waiting import wait_until
 
 DESK = """
 route: {receiver: web, group_by: [alertname], group_wait: 200ms, group_interval: 1s}

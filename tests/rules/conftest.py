@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.doubles import StillClock
+from tests.peers import PEERS
 
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.doors import AlertSample
@@ -26,7 +27,6 @@ from watchkeeper.store.settings import MetricSettings
 
 START_MS = 1_800_000_000_000
 MINUTE_MS = 60_000
-DEFAULT_PEERS = Path.home() / ".cache/watchkeeper/peers"
 
 
 class FakeStore:
@@ -169,8 +169,7 @@ def in_world(tmp_path: Path) -> Callable[[Callable[[RealWorld], Awaitable[None]]
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    folder = Path(os.environ.get("WATCHKEEPER_PEERS") or DEFAULT_PEERS) / "usr/bin"
-    found = shutil.which("promtool", path=str(folder))
+    found = shutil.which("promtool", path=str(PEERS))
     if found is None:
         assert not os.environ.get("CI"), "promtool is not installed"
         pytest.skip("promtool is not installed: see the README's list of peers")

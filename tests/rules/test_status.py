@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,7 +14,8 @@ from urllib.parse import parse_qsl
 
 import orjson
 import pytest
-from tests.rules.conftest import DEFAULT_PEERS, MINUTE_MS, Bench, RealWorld
+from tests.peers import PEERS, free_port
+from tests.rules.conftest import MINUTE_MS, Bench, RealWorld
 
 from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.errors import BadInput
@@ -81,17 +81,14 @@ def timeless(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
-    binaries = Path(os.environ.get("WATCHKEEPER_PEERS") or DEFAULT_PEERS) / "usr/bin"
-    binary = shutil.which("prometheus", path=str(binaries))
+    binary = shutil.which("prometheus", path=str(PEERS))
     if binary is None:
         assert not os.environ.get("CI"), "prometheus is not installed"
         pytest.skip("prometheus is not installed: see the README's list of peers")
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "r.yml").write_text(RULES)
     (folder / "p.yml").write_text("global: {evaluation_interval: 1s}\nrule_files: [r.yml]\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [binary, "--config.file=p.yml", "--storage.tsdb.path=data", f"--web.listen-address={address}"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.programs import Hook, Redis, Watchkeeper, free_port, listening, running, wait_until
+from tests.peers import free_port
+from tests.system.programs import Hook, Redis, Watchkeeper, listening, running
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

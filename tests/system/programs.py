@@ -7,50 +7,28 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from tests.peers import PEERS, free_port
+from tests.waiting import wait_until
 
 PASSWORD = "correct horse battery staple"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes started one after the other share what one compiled
 PROGRAM = [sys.executable, "-m", "watchkeeper.app"]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(what: str, check: Callable[[], Any], within_s: float = 20) -> Any:
-    """Call until the answer is true; gives it. The deadline is generous, the step short."""
-    deadline = time.monotonic() + within_s
-    last: object = None
-    while time.monotonic() < deadline:
-        try:
-            last = check()
-        except (OSError, AssertionError, KeyError, IndexError) as error:
-            last = error
-        else:
-            if last:
-                return last
-        threading.Event().wait(0.05)
-    raise AssertionError(f"waited {within_s} s in vain for {what}; last seen: {last!r}")
-
-
 def peer(name: str) -> str:
-    folder = Path(os.environ.get("WATCHKEEPER_PEERS", Path.home() / ".cache/watchkeeper/peers")) / "usr/bin"
-    program = folder / name
+    program = PEERS / name
     if not program.exists():
-        pytest.fail(f"{name} is not in {folder}: run tools/test-servers")
+        pytest.fail(f"{name} is not in {PEERS}: run tools/test-servers")
     return str(program)
 
 

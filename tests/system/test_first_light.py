@@ -7,8 +7,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.system.programs import Hook, Redis, Watchkeeper, exporter, wait_until
+from tests.system.programs import Hook, Redis, Watchkeeper, exporter
 from tests.system.remote_write import write_request
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.system.programs import PROGRAM, Watchkeeper, peer, wait_until
+from tests.system.programs import PROGRAM, Watchkeeper, peer
 from tests.system.remote_write import write_request
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.peer, pytest.mark.xdist_group("system")]
 

@@ -1,11 +1,11 @@
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.doubles import StillClock
+from tests.waiting import until
 
 from watchkeeper.collect.logs.promtail import PromtailConfig, TailSettings
 from watchkeeper.collect.logs.reading import Reading, targets_of
@@ -327,13 +327,6 @@ class KeepingWriter:
 
     def positions(self) -> Mapping[str, bytes]:
         return dict(self.kept)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.01)
 
 
 def test_the_tailer_follows_files_waits_for_a_full_disk_and_goes_on_after_a_restart(tmp_path: Path) -> None:

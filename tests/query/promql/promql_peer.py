@@ -1,15 +1,12 @@
 """The same samples in a real Prometheus and in our store."""
 
 import asyncio
-import os
-import socket
 import struct
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +16,7 @@ import orjson
 import pytest
 from starlette.datastructures import Headers
 from tests.doubles import SplitClock
+from tests.peers import PEERS, free_port
 
 from watchkeeper.api.prometheus import routes
 from watchkeeper.model.frame import ABSENT, NORMAL_NAN_BITS, STALE, Row
@@ -28,7 +26,7 @@ from watchkeeper.store.files import RealFiles
 from watchkeeper.store.metrics.db import MetricDb
 from watchkeeper.store.settings import MetricSettings
 
-PROMETHEUS = Path(os.environ.get("WATCHKEEPER_PEERS", Path.home() / ".cache/watchkeeper/peers")) / "usr/bin/prometheus"
+PROMETHEUS = PEERS / "prometheus"
 BASE_MS = 1_767_225_600_000  # 2026-01-01
 STEP_MS = 15_000
 ROWS = 480
@@ -149,9 +147,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         pytest.skip(f"no Prometheus at {PROMETHEUS}")
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text("global: {}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         str(PROMETHEUS), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver", "--log.level=warn",
