@@ -188,7 +188,10 @@ class Store(RuleBasedStateMachine):
             if any(bits != STALE_BITS for bits in times.values()):
                 assert times.items() <= found.get(number, {}).items()
         for number, times in found.items():
-            assert times.items() <= latest[number].items()
+            if how == "some":  # a whole row ends what an earlier row ended that is lost: a marker in another place
+                assert {one for one in times.items() if one[1] != STALE_BITS} <= latest[number].items()
+            else:
+                assert times.items() <= latest[number].items()
         if how != "some" and not hit:  # a prefix of the appends, each whole
             assert any(found == expected(one.samples, [], *ALWAYS) for one in self.possible)
         self.retell()

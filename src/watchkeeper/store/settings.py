@@ -35,6 +35,12 @@ class MetricSettings(Settings):
     series_max: int = setting(2_000_000, "Series in the store; more are refused.", unit="series", ge=1)
     series_max_per_source: int = setting(200_000, "Series of one source; more are refused.", unit="series", ge=1)
     chunk_rows: int = setting(120, "Rows of a source that are compressed together.", unit="rows", ge=2, le=10_000)
+    decoded_bytes_max: int = setting(
+        32 << 20,
+        "Decoded samples kept for the next query; let go when nobody asks for five minutes. 0: none.",
+        unit="bytes",
+        ge=0,
+    )
     out_of_order_window_ms: int = setting(
         0, "A sample this much older than its series' newest is still taken.", unit="ms", ge=0
     )

@@ -15,7 +15,7 @@ from watchkeeper.model.frame import ABSENT, Floats, FrameSlice, Times, is_absent
 from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.matrix import Mask, ever
 
-_DENSE_CELLS_MIN = 1 << 14  # smaller frames are stacked into one ragged block
+_DENSE_CELLS_MIN = 1 << 13  # smaller frames are stacked into one ragged block
 _CHUNK_CELLS = 1 << 16  # 512 kB: a few such arrays stay in the cache
 
 

@@ -45,8 +45,8 @@ _SCALE_OF_KIND = np.array((1.0, *_SCALES))
 Places = npt.NDArray[np.uint8]
 
 
-def encode(values: Floats) -> tuple[bytes, ...]:
-    """Pack float64[columns, rows], at least one of each, as groups of GROUP_COLUMNS columns.
+def encode(values: Floats, group_columns: int = GROUP_COLUMNS) -> tuple[bytes, ...]:
+    """Pack float64[columns, rows], at least one of each, as groups of some columns.
 
     What can be found out for all columns at once is: a chunk is many small groups, and NumPy's calls would be most
     of the work.
@@ -60,8 +60,8 @@ def encode(values: Floats) -> tuple[bytes, ...]:
     steps = np.diff(ints, axis=1)
     strides = _take_out_strides(steps)
     groups = []
-    for start in range(0, len(values), GROUP_COLUMNS):
-        group = slice(start, start + GROUP_COLUMNS)
+    for start in range(0, len(values), group_columns):
+        group = slice(start, start + group_columns)
         packed_holes = patterns = b""
         if holes is not None and holes[group].any():
             packed_holes = zstandard.compress(np.packbits(holes[group]).tobytes(), 1)

@@ -22,6 +22,8 @@ from watchkeeper.model.labels import Labels, LabelTable, Symbols
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.store.files import Files
 from watchkeeper.store.metrics import select
+from watchkeeper.store.metrics.chunk import merge
+from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.frame import FrameLayout, Verdict
 from watchkeeper.store.metrics.frames import Frames
 from watchkeeper.store.metrics.record import (
@@ -59,6 +61,7 @@ OPEN_BYTES = gauge("watchkeeper_metrics_open_bytes", "Rows in memory that are no
 MEMORY_DROPS = counter(
     "watchkeeper_metrics_memory_drops", "Times that samples went before their retention, for memory."
 )
+MERGED = counter("watchkeeper_metrics_merged_samples", "Samples that were moved from short chunks into long ones.")
 UNREADABLE = counter("watchkeeper_metrics_unreadable_records", "Good records of the log that mean nothing to us.")
 
 
@@ -82,6 +85,7 @@ class MetricDb:
         self._files, self._settings, self._clock = files, settings, clock
         self._symbols = Symbols()
         self._frames = Frames(self._symbols, settings)
+        self._decoded = DecodedChunks(settings.decoded_bytes_max, clock)
         self._metadata: dict[str, list[MetricMetadata]] = {}
         self._wal = Wal(files, f"{_DIRECTORY}/wal", settings.wal, clock)
         self._wal.listeners.append(self._segment_began)
@@ -333,6 +337,7 @@ class MetricDb:
             await asyncio.sleep(_UPKEEP_S)
             try:
                 self.upkeep()
+                await self.merge()
             except Exception:
                 log.exception("upkeep_failed")
 
@@ -349,6 +354,17 @@ class MetricDb:
         SERIES.set(self._frames.series)
         SEALED_BYTES.set(sealed)
         OPEN_BYTES.set(sum(frame.open_bytes for frame in self._frames.all()))
+        self._decoded.drop_idle()
+
+    async def merge(self) -> None:
+        """Make long chunks of short ones, in a thread: they take less memory and are read faster."""
+        for frame in self._frames.all():
+            while (due := frame.mergeable()) is not None:
+                strip, chunks = due
+                chunk = await asyncio.to_thread(merge, chunks)
+                if strip.replace(chunks, chunk):
+                    MERGED.inc(chunk.n_rows * len(chunk.columns))
+                    frame.publish()
 
     def _bound_memory(self) -> int:
         """Drop the oldest chunks while all take more than they may; give the bytes that are left."""
@@ -378,7 +394,7 @@ class MetricDb:
 
     def select(self, matchers: Matchers, start_ms: int, end_ms: int) -> list[FrameSlice]:
         """Give the samples of a closed range; see MetricReader.select."""
-        return select.select(self._frames.views([matchers]), matchers, start_ms, end_ms)
+        return select.select(self._frames.views([matchers]), matchers, start_ms, end_ms, self._decoded)
 
     def series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> LabelTable:
         """Give the labels of matching series; see MetricReader.series."""

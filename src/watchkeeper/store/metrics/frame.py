@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Floats, Layout, Row, Times
 from watchkeeper.model.labels import LabelTable, Symbols
-from watchkeeper.store.metrics.chunk import Columns
+from watchkeeper.store.metrics.chunk import Chunk, Columns
 from watchkeeper.store.metrics.columns import ColumnIndex, Hashes, Matches
+from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.strip import Strip, StripView, has_gap
 
 NEVER_MS = -(1 << 63)
@@ -82,11 +83,13 @@ class FrameView:
     newest_ms: Times
     strips: tuple[StripView, ...]
 
-    def read(self, wanted: Columns, start_ms: int, end_ms: int) -> tuple[Times, Floats, bool]:
+    def read(
+        self, wanted: Columns, start_ms: int, end_ms: int, decoded: DecodedChunks | None = None
+    ) -> tuple[Times, Floats, bool]:
         """Give the rows of a closed range: times, float64[len(wanted), rows], whether there may be gaps."""
         if len(self.strips) == 1:
-            return self.strips[0].read(wanted, start_ms, end_ms)
-        parts = [strip.read(wanted, start_ms, end_ms) for strip in self.strips]
+            return self.strips[0].read(wanted, start_ms, end_ms, decoded)
+        parts = [strip.read(wanted, start_ms, end_ms, decoded) for strip in self.strips]
         parts = [part for part in parts if len(part[0])] or parts[:1]
         if len(parts) == 1:
             return parts[0]
@@ -366,6 +369,14 @@ class Frame:
             strip.seal_all()
         self.publish()
 
+    def mergeable(self) -> tuple[Strip, tuple[Chunk, ...]] | None:
+        """Give a strip and a run of its chunks that is worth making one of."""
+        for strip in self._strips:
+            chunks = strip.mergeable()
+            if chunks:
+                return strip, chunks
+        return None
+
     def drop_before(self, time_ms: int) -> bool:
         """Let go of chunks wholly older than a moment; say whether any went."""
         dropped = [strip.drop_before(time_ms) for strip in self._strips]
@@ -394,9 +405,12 @@ class Frame:
         return min((strip.chunks[0].end_ms for strip in self._strips if strip.chunks), default=LATE_MS)
 
     def alive(self, since_ms: int) -> Columns:
-        """Give the columns that have not ended and were heard of since a moment."""
+        """Give the columns that have not ended and were heard of since a moment; and those that ended just now.
+
+        Another sample of the moment when a series ended is refused, and who forgot the series could not tell.
+        """
         alive = (self.newest.view(np.uint64) != STALE_BITS) & (self.newest_ms >= since_ms)
-        return np.flatnonzero(alive).astype(np.int32)
+        return np.flatnonzero(alive | (self.newest_ms == self._latest_ms)).astype(np.int32)
 
     def retire(self) -> None:
         """Be read from now on, and written to no more."""

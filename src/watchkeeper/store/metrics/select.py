@@ -11,6 +11,7 @@ from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, FrameSlice,
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.store.metrics.columns import Hashes, Match, spread
+from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.frame import FrameView, unite
 
 
@@ -40,19 +41,23 @@ def matching(view: FrameView, matchers: tuple[Matcher, ...], start_ms: int, end_
     return Match(columns[alive], found.labels.take(alive), found.hashes[alive]) if alive.any() else None
 
 
-def select(views: Iterable[FrameView], matchers: Matchers, start_ms: int, end_ms: int) -> list[FrameSlice]:
+def select(
+    views: Iterable[FrameView], matchers: Matchers, start_ms: int, end_ms: int, decoded: DecodedChunks
+) -> list[FrameSlice]:
     """Give the samples of a closed range, no two series with equal labels."""
     wanted = tuple(matchers)
-    parts = [part for view in views if (part := _read(view, wanted, start_ms, end_ms)) is not None]
+    parts = [part for view in views if (part := _read(view, wanted, start_ms, end_ms, decoded)) is not None]
     merged = [_without_empty(part) if part.gaps else part for part in _merge_equal(parts)]
     return [FrameSlice(part.labels, part.times, part.values, part.gaps) for part in merged if part is not None]
 
 
-def _read(view: FrameView, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> _Part | None:
+def _read(
+    view: FrameView, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int, decoded: DecodedChunks
+) -> _Part | None:
     match = matching(view, matchers, start_ms, end_ms)
     if match is None:
         return None
-    times, values, gaps = view.read(match.columns, start_ms, end_ms)
+    times, values, gaps = view.read(match.columns, start_ms, end_ms, decoded)
     if not len(times):
         return None
     return _Part(match.labels, match.hashes, times, values, gaps)

@@ -10,9 +10,11 @@ import numpy as np
 
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE_BITS, Floats, Times
 from watchkeeper.store.metrics.chunk import Chunk, Columns, seal
+from watchkeeper.store.metrics.decoded import DecodedChunks
 
 _KEPT_ROWS = 8  # stay open after sealing, for rows that come a little late
 _SPAN_MS_MAX = (1 << 32) - 1
+_MERGED_CHUNKS = 8  # so many chunks' rows make one merged chunk
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +29,9 @@ class StripView:
     times: Times
     values: Floats
 
-    def read(self, wanted: Columns, start_ms: int, end_ms: int) -> tuple[Times, Floats, bool]:
+    def read(
+        self, wanted: Columns, start_ms: int, end_ms: int, decoded: DecodedChunks | None = None
+    ) -> tuple[Times, Floats, bool]:
         """Give the rows in a closed range of time: times, float64[len(wanted), rows], whether there may be gaps."""
         times: list[Times] = []
         pieces: list[tuple[Chunk, int, int]] = []
@@ -45,7 +49,11 @@ class StripView:
         out = np.empty((len(wanted), sum(map(len, times))), np.float64)
         gaps, at = False, 0
         for chunk, first, last in pieces:
-            gaps = chunk.read(wanted, first, last, out[:, at : at + last - first]) or gaps
+            here = out[:, at : at + last - first]
+            if decoded is None:
+                gaps = chunk.read(wanted, first, last, here) or gaps
+            else:
+                gaps = decoded.read(chunk, wanted, first, last, here) or gaps
             at += last - first
         if high > low:
             out[:, at:] = self._open(wanted, low, high)
@@ -162,6 +170,28 @@ class Strip:
     def seal_all(self) -> None:
         """Compress every open row."""
         self.seal(self._rows)
+
+    def mergeable(self) -> tuple[Chunk, ...]:
+        """Give the oldest run of chunks that is worth making one of; nothing when there is none."""
+        rows_wanted = _MERGED_CHUNKS * self._chunk_rows
+        first = rows = 0
+        for at, chunk in enumerate(self.chunks):
+            if 2 * chunk.n_rows > rows_wanted or chunk.end_ms - self.chunks[first].start_ms > _SPAN_MS_MAX:
+                first, rows = at + 1, 0
+                continue
+            rows += chunk.n_rows
+            if rows >= rows_wanted and at > first:
+                return self.chunks[first : at + 1]
+        return ()
+
+    def replace(self, merged: tuple[Chunk, ...], chunk: Chunk) -> bool:
+        """Put one chunk in the place of several, unless these have gone meanwhile; say whether it was done."""
+        at = next((at for at, one in enumerate(self.chunks) if one is merged[0]), None)
+        if at is None or len(self.chunks) < at + len(merged):
+            return False
+        self.chunks = (*self.chunks[:at], chunk, *self.chunks[at + len(merged) :])
+        self.sealed_bytes = sum(one.size_bytes for one in self.chunks)
+        return True
 
     def drop_before(self, time_ms: int) -> bool:
         """Let go of chunks that are wholly older; say whether any went."""

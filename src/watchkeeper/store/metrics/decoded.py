@@ -1,0 +1,93 @@
+"""What readers decoded lately: a dashboard asks for the same sealed samples again at every refresh."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from watchkeeper.model.clock import Clock
+from watchkeeper.model.frame import Floats
+from watchkeeper.model.metrics import counter, gauge
+from watchkeeper.store.metrics.chunk import Chunk, Columns
+
+_IDLE_S = 300.0
+_ENTRY_BYTES = 300  # of Python objects around an array
+
+DECODED_BYTES = gauge("watchkeeper_metrics_decoded_bytes", "Decoded samples that are kept for the next query.")
+_READS = counter(
+    "watchkeeper_metrics_chunk_reads", "Reads of compressed chunks, by whether they were decoded already.", ("from",)
+)
+_KEPT, _DECODED = _READS.labels("kept"), _READS.labels("decoded")
+
+
+@dataclass(slots=True)
+class _Entry:
+    values: Floats
+    gaps: bool
+    size_bytes: int
+    used_s: float
+
+
+class DecodedChunks:
+    """Some columns of some chunks as plain numbers; the least recently used go first. Safe from any thread.
+
+    bytes_max  0: nothing is kept
+    """
+
+    def __init__(self, bytes_max: int, clock: Clock) -> None:
+        self._bytes_max, self._clock = bytes_max, clock
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[tuple[int, bytes], tuple[Chunk, _Entry]] = OrderedDict()
+        self.size_bytes = 0
+
+    def read(self, chunk: Chunk, wanted: Columns, low: int, high: int, out: Floats) -> bool:
+        """Do as Chunk.read."""
+        size = len(wanted) * (chunk.n_rows * 8 + wanted.itemsize) + _ENTRY_BYTES
+        if 8 * size > self._bytes_max:
+            _DECODED.inc()
+            return chunk.read(wanted, low, high, out)
+        key = (id(chunk), wanted.tobytes())  # the entry holds the chunk: its id stays its own
+        with self._lock:
+            found = self._entries.get(key)
+            if found is not None:
+                self._entries.move_to_end(key)
+        if found is None:
+            values = np.empty((len(wanted), chunk.n_rows))
+            entry = _Entry(values, chunk.read(wanted, 0, chunk.n_rows, values), size, 0.0)
+            self._keep(key, chunk, entry)
+            _DECODED.inc()
+        else:
+            entry = found[1]
+            _KEPT.inc()
+        entry.used_s = self._clock.monotonic_s()
+        out[:] = entry.values[:, low:high]
+        return entry.gaps
+
+    def _keep(self, key: tuple[int, bytes], chunk: Chunk, entry: _Entry) -> None:
+        with self._lock:
+            if key in self._entries:  # another thread was faster
+                return
+            self._entries[key] = chunk, entry
+            self.size_bytes += entry.size_bytes
+            while self.size_bytes > self._bytes_max:
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        _, (_, entry) = self._entries.popitem(last=False)
+        self.size_bytes -= entry.size_bytes
+
+    def drop_idle(self) -> None:
+        """Let go of what nobody asked for lately."""
+        before_s = self._clock.monotonic_s() - _IDLE_S
+        with self._lock:
+            while self._entries and next(iter(self._entries.values()))[1].used_s < before_s:
+                self._drop_oldest()
+        DECODED_BYTES.set(self.size_bytes)
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        with self._lock:
+            self._entries.clear()
+            self.size_bytes = 0
+        DECODED_BYTES.set(0)
