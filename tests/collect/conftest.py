@@ -1,20 +1,15 @@
 """A writer that remembers, a server of bodies, and the real Prometheus."""
 
 import asyncio
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import numpy as np
-import orjson
 import pytest
-from tests.peers import PEERS, free_port
-from tests.waiting import wait_until
+from tests.peers import PEERS, RealPrometheus
 
 from watchkeeper.collect.fetch import Fetch
 from watchkeeper.collect.relabel import Relabel
@@ -151,40 +146,6 @@ def server() -> Iterator[BodyServer]:
     running.shutdown()
     running.server_close()
     thread.join()
-
-
-class RealPrometheus:
-    """A Prometheus of its own folder and port."""
-
-    def __init__(self, folder: Path, config: str, *flags: str) -> None:
-        self.port = free_port()
-        (folder / "prometheus.yml").write_text(config)
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._log = (folder / "log").open("wb")
-        self._process = subprocess.Popen(
-            [
-                PEERS / "prometheus",
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{self.port}",
-                *flags,
-            ],
-            stdout=self._log,
-            stderr=self._log,
-        )
-        self.wait_for(lambda: urlopen(f"{self.url}/-/ready", timeout=1).status == 200)
-
-    def get(self, path: str, **params: str) -> Any:
-        with urlopen(f"{self.url}{path}?{urlencode(params)}", timeout=5) as answer:
-            return orjson.loads(answer.read())["data"]
-
-    def wait_for(self, condition: Callable[[], bool], deadline_s: float = 30) -> None:
-        wait_until("the real Prometheus to get there", condition, deadline_s)
-
-    def stop(self) -> None:
-        self._process.kill()  # a sender would first try for a minute to get rid of what it has
-        self._process.wait(10)
-        self._log.close()
 
 
 @pytest.fixture

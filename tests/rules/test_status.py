@@ -1,20 +1,15 @@
 """What /api/v1/rules and /api/v1/alerts show, beside a real Prometheus."""
 
-import contextlib
 import os
-import shutil
-import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 import pytest
-from tests.peers import PEERS, free_port
+from tests.peers import PEERS, RealPrometheus
 from tests.rules.conftest import MINUTE_MS, Bench, RealWorld
 
 from watchkeeper.model.doors import AlertSample
@@ -81,42 +76,29 @@ def timeless(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
-    binary = shutil.which("prometheus", path=str(PEERS))
-    if binary is None:
+    if not (PEERS / "prometheus").exists():
         assert not os.environ.get("CI"), "prometheus is not installed"
         pytest.skip("prometheus is not installed: see the README's list of peers")
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "r.yml").write_text(RULES)
-    (folder / "p.yml").write_text("global: {evaluation_interval: 1s}\nrule_files: [r.yml]\n")
-    address = f"127.0.0.1:{free_port()}"
-    command = [binary, "--config.file=p.yml", "--storage.tsdb.path=data", f"--web.listen-address={address}"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    real = RealPrometheus(folder, "global: {evaluation_interval: 1s}\nrule_files: [r.yml]\n")
 
     def ask(path: str) -> Any:
         try:
-            with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"{real.url}{path}", timeout=5) as answer:
                 return orjson.loads(answer.read())
         except urllib.error.HTTPError as error:
             return orjson.loads(error.read())
 
+    def all_are_well() -> bool:
+        rules = [rule for group in ask("/api/v1/rules")["data"]["groups"] for rule in group["rules"]]
+        return bool(rules) and all(rule["health"] == "ok" for rule in rules)
+
     try:
-        _wait_for_rules(ask, folder / "log")
+        real.wait_for(all_are_well)
         yield ask
     finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_for_rules(ask: Callable[[str], Any], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        with contextlib.suppress(OSError, KeyError, ValueError):
-            rules = [rule for group in ask("/api/v1/rules")["data"]["groups"] for rule in group["rules"]]
-            if rules and all(rule["health"] == "ok" for rule in rules):
-                return
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)  # the outside world has no event to wait on
+        real.stop()
 
 
 @pytest.mark.peer

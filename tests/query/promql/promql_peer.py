@@ -2,8 +2,6 @@
 
 import asyncio
 import struct
-import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -16,7 +14,7 @@ import orjson
 import pytest
 from starlette.datastructures import Headers
 from tests.doubles import SplitClock
-from tests.peers import PEERS, free_port
+from tests.peers import PEERS, RealPrometheus
 
 from watchkeeper.api.prometheus import routes
 from watchkeeper.model.frame import ABSENT, NORMAL_NAN_BITS, STALE, Row
@@ -146,39 +144,19 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     if not PROMETHEUS.exists():
         pytest.skip(f"no Prometheus at {PROMETHEUS}")
     folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text("global: {}\n")
-    port = free_port()
-    command = [
-        str(PROMETHEUS), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver", "--log.level=warn",
-        "--enable-feature=promql-experimental-functions", "--storage.tsdb.retention.time=100y",
-    ]  # fmt: skip
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            peer = Prometheus(port)
-            _wait(peer, process)
-            made = frames()
-            for start in range(0, ROWS, 40):
-                headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
-                body = write_body(made, slice(start, start + 40))
-                status, text = peer.request("POST", "/api/v1/write", body, headers)
-                assert status < 300, text
-            yield peer
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait(peer: Prometheus, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if peer.request("GET", "/-/ready")[0] == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError("Prometheus does not start")
+    options = ("--web.enable-remote-write-receiver", "--log.level=warn", "--storage.tsdb.retention.time=100y")
+    real = RealPrometheus(folder, "global: {}\n", *options, "--enable-feature=promql-experimental-functions")
+    try:
+        peer = Prometheus(real.port)
+        made = frames()
+        for start in range(0, ROWS, 40):
+            headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+            body = write_body(made, slice(start, start + 40))
+            status, text = peer.request("POST", "/api/v1/write", body, headers)
+            assert status < 300, text
+        yield peer
+    finally:
+        real.stop()
 
 
 @dataclass
