@@ -102,7 +102,8 @@ def target(number: int, series: int, rows: int) -> tuple[list[dict[str, str]], F
         elif kind == 2:
             add("temperature", np.round(20 + np.cumsum(chance.normal(0, 0.2, rows)), 1), sensor=item)
         else:
-            add("memory_bytes", 4096.0 * (100_000 + np.cumsum(chance.integers(-500, 500, rows))), pool=item)
+            pages = 100_000 + np.cumsum(chance.integers(-500, 500, rows))
+            add("memory_bytes", 4096.0 * pages.astype(np.float64), pool=item)
         at += 1
     order = sorted(range(series), key=lambda at: labels[at]["__name__"])  # as an exposition has them
     return [labels[at] for at in order], np.array([values[at] for at in order])
