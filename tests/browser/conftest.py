@@ -49,7 +49,7 @@ def write_config(folder: Path) -> Path:
     return config
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watchkeeper]:
     folder = tmp_path_factory.mktemp("browser")
     one = Watchkeeper(folder, "--config", str(write_config(folder)))
@@ -61,7 +61,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watchkeeper]:
     one.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: Playwright's event loop would stand in the way of other tests' own
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.fail(f"{CHROMIUM} is not there: run tools/test-servers")
