@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.doubles import SplitClock
 
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Floats, Row
 from watchkeeper.model.matchers import Matcher
@@ -27,23 +28,10 @@ BITS = st.one_of(
 )
 
 
-class HandClock:
-    """Goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.s = 1000.0
-
-    def now_ms(self) -> int:
-        return NOW_MS
-
-    def monotonic_s(self) -> float:
-        return self.s
-
-
 def make(folder: Path, **settings: Any) -> MetricDb:
     folder.mkdir(exist_ok=True)
     wal = {"segment_bytes": 1 << 16}
-    return MetricDb(RealFiles(folder), MetricSettings(chunk_rows=10, wal=wal, **settings), HandClock())
+    return MetricDb(RealFiles(folder), MetricSettings(chunk_rows=10, wal=wal, **settings), SplitClock(NOW_MS, 1000.0))
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -169,7 +157,7 @@ def test_the_second_query_decodes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_is_bounded_and_goes_when_nobody_asks() -> None:
-    clock = HandClock()
+    clock = SplitClock(NOW_MS, 1000.0)
     kept = DecodedChunks(40_000, clock)
     chunk = seal(np.arange(50, dtype=np.int64), np.arange(50 * 40, dtype=np.float64).reshape(50, 40))
     for first in range(30):
