@@ -17,7 +17,8 @@ from tests.doubles import SplitClock
 from tests.peers import PEERS, RealPrometheus
 
 from watchkeeper.api.prometheus import routes
-from watchkeeper.model.frame import ABSENT, NORMAL_NAN_BITS, STALE, Row
+from watchkeeper.collect.remote_write import RemoteWrite
+from watchkeeper.model.frame import ABSENT, NORMAL_NAN_BITS, STALE
 from watchkeeper.net.routing import ANONYMOUS, Call
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.store.files import RealFiles
@@ -118,6 +119,12 @@ def write_body(made: Sequence[Frame], rows: slice) -> bytes:
     return bytes(cramjam.snappy.compress_raw(b"".join(parts)))
 
 
+def write_bodies() -> list[bytes]:
+    """Give the requests that both are sent, in order."""
+    made = frames()
+    return [write_body(made, slice(start, start + 40)) for start in range(0, ROWS, 40)]
+
+
 @dataclass
 class Prometheus:
     """A running peer."""
@@ -148,10 +155,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     real = RealPrometheus(folder, "global: {}\n", *options, "--enable-feature=promql-experimental-functions")
     try:
         peer = Prometheus(real.port)
-        made = frames()
-        for start in range(0, ROWS, 40):
-            headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
-            body = write_body(made, slice(start, start + 40))
+        headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+        for body in write_bodies():
             status, text = peer.request("POST", "/api/v1/write", body, headers)
             assert status < 300, text
         yield peer
@@ -174,15 +179,16 @@ class Ours:
 
 @pytest.fixture(scope="session")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Ours:
-    """Load the same samples into our store."""
+    """Remote-write the same requests into our store."""
     files = RealFiles(tmp_path_factory.mktemp("ours"))
     store = MetricDb(files, MetricSettings(), SplitClock(AFTER_MS, 1000.0))
 
     async def load() -> None:
         await store.start()
-        for source, times, labels, values in frames():
-            layout = store.layout(source, labels)
-            store.append([Row(layout, at, row) for at, row in zip(times.tolist(), values.T.copy(), strict=True)])
+        remote_write = RemoteWrite(store)
+        for body in write_bodies():
+            received = await remote_write.receive(bytes(cramjam.snappy.decompress_raw(body)))
+            assert not received.refused, received.complaint
         await store.stop()
 
     asyncio.run(load())
