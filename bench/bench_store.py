@@ -91,9 +91,14 @@ async def run(targets: int, series: int, rows: int) -> None:
             await db.commit()
     await db.commit()
     samples = targets * series * rows
+    short = db.stats()["memory_bytes"]
+    began = time.process_time()
+    await db.merge()
+    merging = time.process_time() - began
     stats = db.stats()
     print(f"append: {total / samples * 1e6:.3f} µs CPU a sample; slowest append {worst * 1e3:.1f} ms")
     print(f"log: {stats['bytes'] / samples:.2f} B a sample; memory: {stats['memory_bytes'] / samples:.2f} B a sample")
+    print(f"merging: {merging / samples * 1e6:.3f} µs CPU a sample; memory before: {short / samples:.2f} B a sample")
     grown = rss_mb() - before_mb
     hours, active = rows * STEP_MS / 3.6e6, targets * series
     print(f"resident: +{grown:.0f} MB = {grown * 1e6 / active:.0f} B a series ({active} series, {hours:.1f} h)")

@@ -51,6 +51,9 @@ class Chunk:
         """
         if wanted[-1] < len(self.columns) and self.columns[-1] == len(self.columns) - 1:  # no column is missing
             return self._read_slots(wanted, low, high, out)
+        if not len(self.columns):
+            out[:] = ABSENT
+            return True
         slots = np.searchsorted(self.columns, wanted)
         slots[slots == len(self.columns)] = 0
         here = self.columns[slots] == wanted
@@ -67,20 +70,24 @@ class Chunk:
         width = self.group_columns
         first, last = int(slots[0]) // width, int(slots[-1]) // width
         if first == last:
-            out[:] = self._group(first, slots)[:, low:high]
+            self._read_group(first, slots, low, high, out)
             return bool(self.gaps[first])
         bounds = np.searchsorted(slots, np.arange(first, last + 2) * width).tolist()
         gaps = False
         for group, start, end in zip(range(first, last + 1), bounds, bounds[1:], strict=False):
             if start < end:
-                out[start:end] = self._group(group, slots[start:end])[:, low:high]
+                self._read_group(group, slots[start:end], low, high, out[start:end])
                 gaps = gaps or bool(self.gaps[group])
         return gaps
 
-    def _group(self, group: int, slots: npt.NDArray[np.integer]) -> Floats:
+    def _read_group(self, group: int, slots: npt.NDArray[np.integer], low: int, high: int, out: Floats) -> None:
         start = group * self.group_columns
-        count = min(self.group_columns, len(self.columns) - start)
-        return decode(self.groups[group], count, self.n_rows, None if len(slots) == count else slots - start)
+        count, rows = min(self.group_columns, len(self.columns) - start), self.n_rows
+        wanted = None if len(slots) == count else slots - start
+        if high - low == rows:
+            decode(self.groups[group], count, rows, wanted, out)
+        else:
+            out[:] = decode(self.groups[group], count, rows, wanted)[:, low:high]
 
 
 def seal(times: Times, values: Floats) -> Chunk:

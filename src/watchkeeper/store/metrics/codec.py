@@ -95,31 +95,43 @@ def _group(
     return _LENGTHS.pack(*map(len, sections)) + b"".join(sections)
 
 
-def decode(data: bytes, columns: int, rows: int, wanted: npt.NDArray[np.integer] | None = None) -> Floats:
+def decode(
+    data: bytes, columns: int, rows: int, wanted: npt.NDArray[np.integer] | None = None, out: Floats | None = None
+) -> Floats:
     """Unpack what `encode` packed.
 
-    wanted   which of the columns; all when None
-    returns  float64[len(wanted), rows], C-contiguous
+    wanted   which of the columns, ascending; all when None
+    out      where to: float64[len(wanted), rows], any strides; new and C-contiguous when None
+    returns  out
     """
     kinds_b, places_b, holes_b, patterns_b, *sections = _split(data)
     kinds, places = np.frombuffer(kinds_b, np.uint8), np.frombuffer(places_b, np.uint8)
     if wanted is not None:
         kinds, places = kinds[wanted], places[wanted]
-    constant, floats = kinds == _CONSTANT, kinds == _FLOATS
-    whole = ~(constant | floats)
-    if whole.all():  # one metric of a frame: no need to sort by kind
-        out = _multiples(sections, places, kinds, rows).astype(np.float64, copy=False)
-    else:
+    if out is None:
         out = np.empty((len(kinds), rows))
-        if constant.any():
-            out[constant] = np.frombuffer(sections[0], np.float64)[places[constant], None]
-        if floats.any():
-            out[floats] = _unpack(sections[4]).reshape(-1, rows)[places[floats]]
-        if whole.any():
-            out[whole] = _multiples(sections, places[whole], kinds[whole], rows)
+    of_kind = kinds.tobytes()  # counting in bytes is faster than in so small arrays
+    if _CONSTANT not in of_kind and _FLOATS not in of_kind:  # one metric of a frame: no need to sort by kind
+        _put_multiples(sections, places, kinds, out)
+    else:
+        _put_by_kind(sections, places, kinds, out)
     if holes_b:
         _put_holes(out, holes_b, patterns_b, columns, np.arange(columns) if wanted is None else wanted)
     return out
+
+
+def _put_by_kind(sections: list[bytes], places: Places, kinds: Places, out: Floats) -> None:
+    constant, floats = kinds == _CONSTANT, kinds == _FLOATS
+    whole = ~(constant | floats)
+    rows = out.shape[1]
+    if constant.any():
+        out[constant] = np.frombuffer(sections[0], np.float64)[places[constant], None]
+    if floats.any():
+        out[floats] = _unpack(sections[4]).reshape(-1, rows)[places[floats]]
+    if whole.any():
+        own = np.empty((int(np.count_nonzero(whole)), rows))
+        _put_multiples(sections, places[whole], kinds[whole], own)
+        out[whole] = own
 
 
 def _pack(values: npt.NDArray[np.generic], config: pcodec.ChunkConfig = _PLAIN) -> bytes:
@@ -190,19 +202,30 @@ def _take_out_strides(steps: Ints) -> Ints:
     return strides
 
 
-def _multiples(sections: list[bytes], places: Places, kinds: Places, rows: int) -> Ints | Floats:
-    _, firsts, strides, steps, _ = sections
-    ints = np.empty((len(places), rows), np.int64)
-    ints[:, 0] = np.frombuffer(firsts, np.int64)[places]
-    if rows > 1:
-        ints[:, 1:] = _unpack(steps).reshape(-1, rows - 1)[places]
-        if strides:
-            ints[:, 1:] *= np.frombuffer(strides, np.int64)[places, None]
-        ints.cumsum(axis=1, out=ints)
-    if (kinds == 1).all():
-        return ints
-    found: Floats = ints / _SCALE_OF_KIND[kinds][:, None]
-    return found
+def _put_multiples(sections: list[bytes], places: Places, kinds: Places, out: Floats) -> None:
+    """Undo the differences, in whole numbers to be exact, and scale."""
+    rows = out.shape[1]
+    firsts = np.frombuffer(sections[1], np.int64)
+    number = len(firsts)
+    firsts = firsts[places, None]
+    scales = None if kinds.tobytes().count(1) == len(kinds) else _SCALE_OF_KIND[kinds, None]
+    if scales is None:
+        out[:, :1] = firsts
+    else:
+        np.divide(firsts, scales, out=out[:, :1])
+    if rows == 1:
+        return
+    steps: Ints = _unpack(sections[3]).view(np.int64).reshape(number, rows - 1)
+    if len(places) < number:
+        steps = steps.take(places, axis=0)
+    if sections[2]:
+        steps *= np.frombuffer(sections[2], np.int64)[places, None]
+    np.add.accumulate(steps, axis=1, out=steps)
+    if scales is None:
+        np.add(steps, firsts, out=out[:, 1:])
+    else:
+        steps += firsts
+        np.divide(steps, scales, out=out[:, 1:])
 
 
 def _put_holes(out: Floats, holes_b: bytes, patterns_b: bytes, columns: int, chosen: npt.NDArray[np.integer]) -> None:
