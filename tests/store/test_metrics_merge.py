@@ -178,3 +178,24 @@ def test_what_is_kept_is_bounded_and_goes_when_nobody_asks() -> None:
     clock.s += 400
     kept.drop_idle()
     assert kept.size_bytes == 0
+
+
+def test_a_query_over_more_than_fits_leaves_what_others_use() -> None:
+    clock = SplitClock(NOW_MS, 1000.0)
+    kept = DecodedChunks(40_000, clock)
+    chunk = seal(np.arange(50, dtype=np.int64), np.arange(50 * 40, dtype=np.float64).reshape(50, 40))
+
+    def ask(first: int) -> bool:
+        before = kept.size_bytes
+        kept.read(chunk, np.arange(first, first + 8, dtype=np.int32), 0, 50, np.empty((8, 50)))
+        return kept.size_bytes != before
+
+    assert ask(0)
+    many = [ask(first) for first in range(1, 31)]
+    assert many[0] and not many[-1]
+    assert not ask(0), "the first is still there"
+    size = kept.size_bytes
+    clock.s += 61  # nobody asks for any of it
+    kept.read(chunk, np.arange(30, 38, dtype=np.int32), 0, 50, np.empty((8, 50)))
+    assert kept.size_bytes == size
+    assert not ask(0) and not ask(30)

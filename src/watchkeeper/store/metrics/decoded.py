@@ -12,6 +12,7 @@ from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.store.metrics.chunk import Chunk, Columns
 
 _IDLE_S = 300.0
+_FRESH_S = 60.0  # what was used within a refresh or two gives way to nothing
 _ENTRY_BYTES = 300  # of Python objects around an array
 
 DECODED_BYTES = gauge("watchkeeper_metrics_decoded_bytes", "Decoded samples that are kept for the next query.")
@@ -30,7 +31,10 @@ class _Entry:
 
 
 class DecodedChunks:
-    """Some columns of some chunks as plain numbers; the least recently used go first. Safe from any thread.
+    """Some columns of some chunks as plain numbers. Safe from any thread.
+
+    The least recently used go first; but a query over more than fits does not push out, at every refresh, what the
+    next one needs: what was used a moment ago stays, and what finds no room is decoded each time.
 
     bytes_max  0: nothing is kept
     """
@@ -47,6 +51,7 @@ class DecodedChunks:
         if 8 * size > self._bytes_max:
             _DECODED.inc()
             return chunk.read(wanted, low, high, out)
+        now_s = self._clock.monotonic_s()
         key = (id(chunk), wanted.tobytes())  # the entry holds the chunk: its id stays its own
         with self._lock:
             found = self._entries.get(key)
@@ -54,13 +59,13 @@ class DecodedChunks:
                 self._entries.move_to_end(key)
         if found is None:
             values = np.empty((len(wanted), chunk.n_rows))
-            entry = _Entry(values, chunk.read(wanted, 0, chunk.n_rows, values), size, 0.0)
+            entry = _Entry(values, chunk.read(wanted, 0, chunk.n_rows, values), size, now_s)
             self._keep(key, chunk, entry)
             _DECODED.inc()
         else:
             entry = found[1]
+            entry.used_s = now_s
             _KEPT.inc()
-        entry.used_s = self._clock.monotonic_s()
         out[:] = entry.values[:, low:high]
         return entry.gaps
 
@@ -68,10 +73,12 @@ class DecodedChunks:
         with self._lock:
             if key in self._entries:  # another thread was faster
                 return
+            while self.size_bytes + entry.size_bytes > self._bytes_max:
+                if next(iter(self._entries.values()))[1].used_s > entry.used_s - _FRESH_S:
+                    return
+                self._drop_oldest()
             self._entries[key] = chunk, entry
             self.size_bytes += entry.size_bytes
-            while self.size_bytes > self._bytes_max:
-                self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         _, (_, entry) = self._entries.popitem(last=False)
@@ -84,10 +91,3 @@ class DecodedChunks:
             while self._entries and next(iter(self._entries.values()))[1].used_s < before_s:
                 self._drop_oldest()
         DECODED_BYTES.set(self.size_bytes)
-
-    def clear(self) -> None:
-        """Let go of everything."""
-        with self._lock:
-            self._entries.clear()
-            self.size_bytes = 0
-        DECODED_BYTES.set(0)
