@@ -149,17 +149,17 @@ def build(loaded: Loaded, options: Options) -> Machine:
         *ingest.routes(RemoteWrite(metrics, own.remote_write)),
         *loki_push.routes(Push(logs, own.push, clock), own.push.body_bytes_max),
         *loki.routes(logs, log_engine, clock),
-        *alertmanager.routes(desk),
         *login.routes(accounts),
         *users.routes(accounts),
         *keys.routes(accounts),
         *audit.routes(AuditLog(state)),
     ]
+    if has("notify"):
+        routes += [*alertmanager.routes(desk), *inbox.routes(desk)]
     if has("show"):
         routes += [
             *batch.routes(engine, loki.answer_logs(log_engine)),
             *dashboards.routes(KeptDashboards(state), shelf, clock),
-            *inbox.routes(desk),
             *serving.routes(),
         ]
     if has("gateway"):
