@@ -121,3 +121,12 @@ def test_auth_none_is_refused_on_an_address_that_others_reach(tmp_path: Path) ->
     )
     assert done.returncode != 0
     assert "want a loopback address" in done.stderr
+
+
+def test_a_bad_configuration_is_told_and_nothing_is_started(tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").write_text("global: {scrape_interval: soon}\n")
+    where = ("--config", str(tmp_path), "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0")
+    done = subprocess.run([*PROGRAM, "up", *where], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "prometheus.yml:1: global.scrape_interval: got 'soon'" in done.stderr
+    assert not (tmp_path / "data").exists()

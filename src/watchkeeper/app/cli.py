@@ -7,7 +7,7 @@ import sys
 import click
 
 import watchkeeper
-from watchkeeper.model.errors import WatchkeeperError
+from watchkeeper.model.errors import BadConfig, BadConfigs, WatchkeeperError
 
 # No matrix products here: the linear algebra library's threads would only take memory. Read when NumPy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -75,7 +75,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except WatchkeeperError as error:
         click.echo(f"watchkeeper: {error}", err=True)
-        sys.exit(EXIT_FAILED)
+        sys.exit(EXIT_USAGE if isinstance(error, BadConfig | BadConfigs) else EXIT_FAILED)
     except BrokenPipeError:  # `watchkeeper query … | head` is done when head is
         sys.stderr.close()
         sys.exit(0)
