@@ -6,8 +6,6 @@ are served by a process of their own, whose work is not counted.
     python -m bench.bench_program [--targets 50] [--series 500] [--interval 1] [--seconds 20]
 """
 
-import argparse
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -17,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from bench.bench_scrape import PEERS, cpu_of, scrape_configs, serve, start_prometheus
+from bench.bench_scrape import PEERS, cpu_of, read_options, start_prometheus, targets_served
 
 _WARM_UP_S = 20
 
@@ -40,18 +38,8 @@ def start_watchkeeper(config: dict[str, object], folder: Path) -> subprocess.Pop
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--targets", type=int, default=50)
-    parser.add_argument("--series", type=int, default=500)
-    parser.add_argument("--interval", type=float, default=1.0)
-    parser.add_argument("--seconds", type=float, default=20)
-    options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    hear, say = context.Pipe()
-    server = context.Process(target=serve, args=(options.targets, options.series, say), daemon=True)
-    server.start()
-    config = scrape_configs(hear.recv(), options.targets, options.interval)
-    with tempfile.TemporaryDirectory() as folder:
+    options = read_options(__doc__)
+    with targets_served(options) as config, tempfile.TemporaryDirectory() as folder:
         ours_in, theirs_in = Path(folder) / "ours", Path(folder) / "theirs"
         ours_in.mkdir()
         theirs_in.mkdir()
@@ -67,7 +55,6 @@ def main() -> None:
             for process in (ours, theirs):
                 process.terminate()
                 process.wait()
-    server.terminate()
     samples = options.targets * options.series * options.seconds / options.interval
     print(f"{options.targets} targets x {options.series} series every {options.interval:g} s, {options.seconds:g} s")
     print(f"{'':28}{'watchkeeper':>12}{'Prometheus':>12}{'ratio':>8}{'budget':>8}")

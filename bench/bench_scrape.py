@@ -16,6 +16,8 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -147,19 +149,32 @@ def start_prometheus(config: dict[str, Any], folder: Path) -> tuple[subprocess.P
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), port
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def read_options(doc: str | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--targets", type=int, default=50)
     parser.add_argument("--series", type=int, default=500)
     parser.add_argument("--interval", type=float, default=1.0)
     parser.add_argument("--seconds", type=float, default=20)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+@contextmanager
+def targets_served(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Serve the targets from a process of their own; gives the configuration that names them."""
     context = multiprocessing.get_context("spawn")
     hear, say = context.Pipe()
     server = context.Process(target=serve, args=(options.targets, options.series, say), daemon=True)
     server.start()
-    config = scrape_configs(hear.recv(), options.targets, options.interval)
-    with tempfile.TemporaryDirectory() as folder:
+    try:
+        yield scrape_configs(hear.recv(), options.targets, options.interval)
+    finally:
+        server.terminate()
+
+
+def main() -> None:
+    options = read_options(__doc__)
+    context = multiprocessing.get_context("spawn")
+    with targets_served(options) as config, tempfile.TemporaryDirectory() as folder:
         result, answer = context.Pipe()
         (Path(folder) / "ours").mkdir()
         scraper = context.Process(target=ours, args=(config, f"{folder}/ours", options.seconds, answer))
@@ -177,7 +192,6 @@ def main() -> None:
                 peer.kill()
                 peer.wait()
         scraper.join()
-    server.terminate()
     report(options, used, samples, rss, theirs)
 
 
