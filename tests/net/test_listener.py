@@ -164,9 +164,10 @@ def test_a_body_of_one_byte_a_second_is_cut() -> None:
 
         dripping = asyncio.create_task(drip())
         began = time.monotonic()
-        answer = _parsed(await asyncio.wait_for(reader.read(), 5))
+        # Not to the end: a byte that meets the closed connection resets it, and with it what was not read yet.
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
         dripping.cancel()
-        assert answer.status == 408 and time.monotonic() - began < 2
+        assert head.startswith(b"HTTP/1.1 408 ") and time.monotonic() - began < 2
         writer.close()
 
     _serve(dialogue, body_timeout_s=0.5)
