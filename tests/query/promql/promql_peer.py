@@ -1,8 +1,7 @@
 """The same samples in a real Prometheus and in our store."""
 
 import asyncio
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from starlette.datastructures import Headers
 from tests.doubles import SplitClock
 from tests.peers import PEERS, RealPrometheus
+from tests.system.remote_write import write_request
 
 from watchkeeper.api.prometheus import routes
 from watchkeeper.collect.remote_write import RemoteWrite
@@ -89,24 +89,6 @@ def _target(
     return labels, rows
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes(out) + bytes((number,))
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _series(labels: Mapping[str, str], samples: Sequence[tuple[int, float]]) -> bytes:
-    pairs = (_field(1, _field(1, name.encode()) + _field(2, text.encode())) for name, text in sorted(labels.items()))
-    points = (_field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(at)) for at, value in samples)
-    return _field(1, b"".join(pairs) + b"".join(points))
-
-
 def write_body(made: Sequence[Frame], rows: slice) -> bytes:
     """Give a remote-write request with some rows of all frames."""
     absent = np.float64(ABSENT).view(np.uint64)
@@ -115,8 +97,8 @@ def write_body(made: Sequence[Frame], rows: slice) -> bytes:
         for one, row in zip(labels, values[:, rows], strict=True):
             there = row.view(np.uint64) != absent
             samples = zip(times[rows][there].tolist(), row[there], strict=True)
-            parts.append(_series(one, list(samples)))
-    return bytes(cramjam.snappy.compress_raw(b"".join(parts)))
+            parts.append((one, list(samples)))
+    return write_request(parts)
 
 
 def write_bodies() -> list[bytes]:
