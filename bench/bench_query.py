@@ -27,6 +27,7 @@ import orjson
 
 from bench.bench_scrape import PEERS, cpu_of
 from watchkeeper.model.frame import Floats, Times
+from watchkeeper.net.protobuf import field
 
 INTERVAL_MS = 15_000
 STEP_S = 60
@@ -109,18 +110,6 @@ def target(number: int, series: int, rows: int) -> tuple[list[dict[str, str]], F
     return [labels[at] for at in order], np.array([values[at] for at in order])
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes(out) + bytes((number,))
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
 def _samples(times: Times, values: Floats) -> bytes:
     """Give Sample messages; Unix milliseconds of this age of the world are varints of six bytes."""
     out = np.zeros((len(times), 18), np.uint8)
@@ -142,8 +131,8 @@ def bodies(options: argparse.Namespace, start_ms: int) -> Iterator[bytes]:
         for number, (labels, values) in enumerate(made):
             times = start_ms + np.arange(here.start, here.stop, dtype=np.int64) * INTERVAL_MS + number * 1100
             for one, row in zip(labels, values, strict=True):
-                pairs = (_field(1, name.encode()) + _field(2, text.encode()) for name, text in sorted(one.items()))
-                parts.append(_field(1, b"".join(_field(1, pair) for pair in pairs) + _samples(times, row[here])))
+                pairs = (field(1, name.encode()) + field(2, text.encode()) for name, text in sorted(one.items()))
+                parts.append(field(1, b"".join(field(1, pair) for pair in pairs) + _samples(times, row[here])))
         yield bytes(cramjam.snappy.compress_raw(b"".join(parts)))
 
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -43,6 +44,14 @@ class RealPrometheus:
     def get(self, path: str, **params: str) -> Any:
         with urlopen(f"{self.url}{path}?{urlencode(params)}", timeout=5) as answer:
             return orjson.loads(answer.read())["data"]
+
+    def ask(self, path: str, **params: str) -> tuple[int, bytes]:
+        """Give status and body, whatever they are."""
+        try:
+            with urlopen(f"{self.url}{path}?{urlencode(params)}", timeout=5) as answer:
+                return answer.status, answer.read()
+        except HTTPError as refusal:
+            return refusal.code, refusal.read()
 
     def wait_for(self, condition: Callable[[], bool], deadline_s: float = 30) -> None:
         wait_until("the real Prometheus to get there", condition, deadline_s)

@@ -9,19 +9,22 @@ from typing import Any
 
 import cramjam
 import pytest
+import zstandard
 from tests.collect.conftest import BodyServer, RecordingWriter, real_prometheus, server  # noqa: F401 # fixtures
 from tests.collect.test_remote_write import NOW_MS, label, sample, series, target
-from tests.collect.test_remote_write import field as message_field
 from tests.net.judges.asgi import Answer, Client
+from tests.system.remote_write import Symbols
 
 from watchkeeper.api import ingest
-from watchkeeper.collect.remote_write import RemoteWrite
+from watchkeeper.collect.remote_write import VERSION_1, VERSION_2, RemoteWrite
 from watchkeeper.model.clock import SystemClock
 from watchkeeper.model.errors import Refused
+from watchkeeper.model.labels import label_pairs
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.net.app import build_app
 from watchkeeper.net.auth import OpenDoor
 from watchkeeper.net.listener import Listener
+from watchkeeper.net.protobuf import field as message_field
 from watchkeeper.net.settings import NetSettings
 from watchkeeper.store.files import RealFiles
 from watchkeeper.store.metrics.db import MetricDb
@@ -40,7 +43,8 @@ def packed(body: bytes) -> bytes:
 
 
 def app(writer: Any, settings: NetSettings | None = None) -> Any:
-    return build_app(ingest.routes(RemoteWrite(writer)), OpenDoor("127.0.0.1:9090"), settings or NetSettings())
+    remote_write = RemoteWrite(writer, exemplars=getattr(writer, "exemplars", None))
+    return build_app(ingest.routes(remote_write), OpenDoor("127.0.0.1:9090"), settings or NetSettings())
 
 
 def post(writer: Any, body: bytes, **headers: str) -> Answer:
@@ -71,7 +75,7 @@ def test_headers_that_mean_remote_write_1(headers: dict[str, str]) -> None:
     "headers",
     [
         {**HEADERS, "content_type": "application/json"},
-        {**HEADERS, "content_type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"},
+        {**HEADERS, "content_type": "application/x-protobuf;proto=io.prometheus.write.v3.Request"},
         {**HEADERS, "content_encoding": "gzip"},
         {**HEADERS, "content_encoding": "nonsense"},
     ],
@@ -129,51 +133,97 @@ def test_out_of_order_and_duplicate_samples_are_answered_as_prometheus_does(tmp_
     assert b"out of bounds" in answers[4][1]
 
 
+def test_version_2_is_told_what_was_written() -> None:
+    request = Symbols()
+    for labels in target(3):
+        request.add(labels, [(NOW_MS, 1.0)])
+    request.add({"a": "1"}, [(NOW_MS, 1.0)])
+    kind = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+    for encoding, body in (("snappy", packed(request.body())), ("zstd", zstandard.compress(request.body()))):
+        answer = post(RecordingWriter(), body, content_type=kind, content_encoding=encoding)
+        assert answer.status == 400
+        assert answer.headers["x-prometheus-remote-write-samples-written"] == "3"
+        assert answer.headers["x-prometheus-remote-write-histograms-written"] == "0"
+        assert answer.headers["x-prometheus-remote-write-exemplars-written"] == "0"
+        assert b"missing metric name" in answer.body
+
+
+PAGE = (
+    b"# HELP a text\n# TYPE a counter\n"
+    + b"".join(b'a_total{n="%d"} %d # {trace_id="t%d"} 0.5\n' % (at, at % 3 and at, at) for at in range(700))
+    + b'b NaN\nc -0\nd +Inf\n# TYPE h histogram\nh_bucket{le="+Inf"} 2 # {trace_id="x",b="y"} 1e-7 1500.5\n'
+    + b"h_count 2\nh_sum 2\n# EOF\n"
+)
+CONFIG = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+remote_write:
+- {{url: "http://{address}/api/v1/write", queue_config: {{max_samples_per_send: 300}}, send_exemplars: true,
+   protobuf_message: {message}, metadata_config: {{send_interval: 1s}}}}
+scrape_configs: [{{job_name: j, static_configs: [{{targets: ["{target}"], labels: {{k: "é"}}}}]}}]
+"""
+
+
 @pytest.mark.peer
+@pytest.mark.parametrize("message", [VERSION_1, VERSION_2])
 def test_the_real_prometheus_sends_everything(
     server: BodyServer,  # noqa: F811 # the fixture
     real_prometheus: Callable[..., Any],  # noqa: F811 # the fixture
     tmp_path: Path,
+    message: str,
 ) -> None:
-    body = b"# HELP a_total text\n# TYPE a_total counter\n" + b"".join(
-        b'a_total{n="%d"} %d\n' % (at, at % 3 and at) for at in range(700)
-    )
-    server.answers["/metrics"] = (body + b"b NaN\nc -0\nd +Inf\n", "text/plain")
-    config = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
-remote_write: [{{url: "http://{address}/api/v1/write", queue_config: {{max_samples_per_send: 300}}}}]
-scrape_configs: [{{job_name: j, static_configs: [{{targets: ["{target}"], labels: {{k: "é"}}}}]}}]
-"""
+    server.answers["/metrics"] = (PAGE, "application/openmetrics-text; version=1.0.0")
 
-    async def run() -> tuple[list[Any], list[Any]]:
+    async def run() -> tuple[MetricDb, dict[str, Any]]:
         db = MetricDb(RealFiles(tmp_path / "ours"), MetricSettings(), SystemClock())
         await db.start()
         listener = Listener(app(db, NetSettings(listen="127.0.0.1:0")), NetSettings(listen="127.0.0.1:0"))
         await listener.start()
         address = listener.address.removeprefix("http://")
-        text = config.format(address=address, target=server.address)
-        peer = await asyncio.to_thread(real_prometheus, text)
-        job = [Matcher("job", "=", "j")]
+        text = CONFIG.format(address=address, target=server.address, message=message)
+        flags = "--enable-feature=exemplar-storage,metadata-wal-records"
+        peer = await asyncio.to_thread(real_prometheus, text, flags)
         async with asyncio.timeout(40):
-            while sum(len(part.times) * len(part.labels) for part in db.select(job, 0, 1 << 60)) < 4000:
+            while _samples(db) < 2200 or not db.metadata():
                 await asyncio.sleep(0.1)
-        scraped = await asyncio.to_thread(peer.get, "/api/v1/query", query='{job="j"}[2m]')
-        got: list[Any] = []
-        for part in db.select(job, 0, 1 << 60):
-            for labels, values in zip(part.labels.labels(), part.values, strict=True):
-                got.append((labels, dict(zip(part.times.tolist(), values.tolist(), strict=True))))
+        span = {"start": "0", "end": "5000000000"}
+        told = {
+            "samples": (await asyncio.to_thread(peer.get, "/api/v1/query", query='{job="j"}[2m]'))["result"],
+            "exemplars": await asyncio.to_thread(peer.get, "/api/v1/query_exemplars", query='{job="j"}', **span),
+        }
         await listener.stop()
         await db.stop()
-        return got, scraped["result"]
+        return db, told
 
-    got, want = asyncio.run(run())
-    theirs = {tuple(sorted(one["metric"].items())): one["values"] for one in want}
+    db, told = asyncio.run(run())
+    theirs = {label_pairs(one["metric"]): one["values"] for one in told["samples"]}
+    ours = list(db.select([Matcher("job", "=", "j")], 0, 1 << 60))
     compared = 0
-    for labels, samples in got:
-        told = {round(time * 1000): float(value) for time, value in theirs[tuple(sorted(labels.items()))]}
-        for time_ms, value in samples.items():
-            if time_ms in told and not math.isnan(value):
-                assert value == told[time_ms]
-                compared += 1
-    assert len(got) == len(theirs) == 708
-    assert compared > 3000
+    for part in ours:
+        for labels, values in zip(part.labels.labels(), part.values, strict=True):
+            known = {round(time * 1000): float(value) for time, value in theirs[label_pairs(labels)]}
+            for time_ms, value in zip(part.times.tolist(), values.tolist(), strict=True):
+                if time_ms in known and not math.isnan(value):
+                    assert value == known[time_ms]
+                    compared += 1
+    assert sum(len(part.labels) for part in ours) == len(theirs) == 711
+    assert compared > 1400
+    _check_exemplars(db, told["exemplars"])
+    said = db.metadata()["a_total" if message == VERSION_2 else "a"]
+    assert [(one.type, one.help) for one in said] == [("counter", "text")]
+
+
+def _samples(db: MetricDb) -> int:
+    return sum(len(part.times) * len(part.labels) for part in db.select([Matcher("job", "=", "j")], 0, 1 << 60))
+
+
+def _check_exemplars(db: MetricDb, theirs: list[Any]) -> None:
+    """Hold the exemplars that were sent against those that the sender has."""
+    ours = db.exemplars.find([[Matcher("job", "=", "j")]], 0, 1 << 60)
+    assert len(ours) == len(theirs) == 701
+    for (labels, exemplars), want in zip(
+        ours, sorted(theirs, key=lambda one: label_pairs(one["seriesLabels"])), strict=True
+    ):
+        assert labels == want["seriesLabels"]
+        assert [(one.labels, one.value, one.time_ms) for one in exemplars] == [
+            (one["labels"], float(one["value"]), round(one["timestamp"] * 1000)) for one in want["exemplars"]
+        ]

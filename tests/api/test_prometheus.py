@@ -72,7 +72,7 @@ def test_instant_query_gives_a_vector(ask: Ask) -> None:
 def test_range_query_gives_a_matrix(ask: Ask) -> None:
     _, answer = ask("/api/v1/query_range", query="odd", start="0", end="45", step="15")
     values = answer["data"]["result"][0]["values"]
-    assert values == [[0, "NaN"], [15, "+Inf"], [30, "-0"], [45, "1e-7"]]
+    assert values == [[0, "NaN"], [15, "+Inf"], [30, "-0"], [45, "1e-07"]]
 
 
 @pytest.mark.parametrize("text", ["600.5", "1970-01-01T00:10:00.5Z", "1970-01-01T01:10:00.500+01:00"])
@@ -222,7 +222,7 @@ def test_numbers_read_back_as_they_were(numbers: list[float]) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1e21, "1e+21"), (1e20, "100000000000000000000"), (1e-7, "1e-7"), (0.000001, "0.000001"), (-0.0, "-0"),
+    [(1e21, "1e+21"), (1e20, "100000000000000000000"), (1e-7, "1e-07"), (0.000001, "0.000001"), (-0.0, "-0"),
      (1.5e300, "1.5e+300"), (123456.789, "123456.789"), (5e-324, "5e-324")],
 )  # fmt: skip
 def test_numbers_are_written_as_go_does(value: float, text: str) -> None:

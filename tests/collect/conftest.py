@@ -17,6 +17,7 @@ from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig, ScrapeSetti
 from watchkeeper.collect.target_loop import TargetLoop
 from watchkeeper.collect.targets import make_target
 from watchkeeper.model.clock import SystemClock
+from watchkeeper.model.doors import ExemplarWriter
 from watchkeeper.model.frame import Appended, Layout, MetricMetadata, Row, is_absent
 from watchkeeper.model.labels import LabelPairs, Labels, label_pairs
 
@@ -77,13 +78,19 @@ def name_of(labels: Labels) -> str:
 
 
 def make_loop(
-    writer: Any, fetch: Fetch, *, found: Labels | None = None, clock: Any = None, **config: Any
+    writer: Any,
+    fetch: Fetch,
+    *,
+    found: Labels | None = None,
+    clock: Any = None,
+    exemplars: ExemplarWriter | None = None,
+    **config: Any,
 ) -> TargetLoop:
     """A target's loop as the scraper would make it."""
     whole = complete(ScrapeConfig.model_validate({"job_name": "test", **config}), GlobalConfig())
     _, target = make_target(whole, Relabel.of(whole.relabel_configs), found or {"__address__": "host:80"})
     assert target is not None
-    loop = TargetLoop(target, writer, clock or SystemClock(), ScrapeSettings(), asyncio.Semaphore(10))
+    loop = TargetLoop(target, writer, clock or SystemClock(), ScrapeSettings(), asyncio.Semaphore(10), exemplars)
     loop.use(whole, Relabel.of(whole.metric_relabel_configs), fetch)
     return loop
 

@@ -10,6 +10,7 @@ from tests.collect.bodies import TEXT as TEXT_BODIES
 from watchkeeper.collect.exposition import NO_TIME, OPENMETRICS, TEXT, Exposed, ExpositionReader
 from watchkeeper.collect.number import format_bound, parse_value
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import NORMAL_NAN_BITS
 from watchkeeper.model.labels import label_pairs
 
@@ -83,9 +84,12 @@ def test_timestamps_are_kept_in_milliseconds() -> None:
     assert exposed.times.tolist() == [1_700_000_000_500]
 
 
-def test_exemplars_are_left_out_and_created_series_stay() -> None:
-    exposed = read(b'# TYPE a counter\na_total 1 # {t="x"} 1 2\na_created 5\n# EOF\n', OPENMETRICS)
-    assert [labels["__name__"] for labels in exposed.shape.series] == ["a_total", "a_created"]
+def test_exemplars_are_read_and_created_series_stay() -> None:
+    exposed = read(
+        '# TYPE a counter\nb 1\na_total 1 # {t="x\\"",u="é"} 1 2\na_created 5\n# EOF\n'.encode(), OPENMETRICS
+    )
+    assert list(exposed.exemplars) == [(1, Exemplar({"t": 'x"', "u": "é"}, 1.0, 2000))]
+    assert [labels["__name__"] for labels in exposed.shape.series] == ["b", "a_total", "a_created"]
 
 
 def test_metadata_is_read() -> None:

@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-import struct
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,22 +12,10 @@ from watchkeeper.collect.remote_write import Received, RemoteWrite, RemoteWriteS
 from watchkeeper.model.errors import BadInput, Refused
 from watchkeeper.model.frame import STALE_BITS
 from watchkeeper.model.labels import label_pairs
+from watchkeeper.net.protobuf import double_field, field, number_field, varint
 
 NOW_MS = 1_790_000_000_000
 Samples = Sequence[tuple[float, int]]
-
-
-def varint(number: int) -> bytes:
-    number &= (1 << 64) - 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def field(number: int, payload: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
 
 
 def label(name: str | bytes, value: str | bytes) -> bytes:
@@ -37,10 +24,7 @@ def label(name: str | bytes, value: str | bytes) -> bytes:
 
 
 def sample(value: float, time_ms: int) -> bytes:
-    zero = struct.pack("<d", value) == bytes(8)
-    return field(
-        2, (b"" if zero else b"\x09" + struct.pack("<d", value)) + (b"\x10" + varint(time_ms) if time_ms else b"")
-    )
+    return field(2, double_field(1, value) + number_field(2, time_ms))
 
 
 def series(labels: Mapping[str, str], samples: Samples) -> bytes:

@@ -3,13 +3,15 @@
 source  Prometheus 3.5, web/api/v1/api.go
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
 from watchkeeper.model.errors import BadInput, OverLimit, Refused, WatchkeeperError
+from watchkeeper.net.routing import Call, Handler
 
 _JSON = "application/json"
 _TYPE_OF_STATUS = {400: "bad_data", 404: "not_found", 406: "not_acceptable", 422: "execution", 500: "internal"}
@@ -56,3 +58,18 @@ def kind_of(fault: WatchkeeperError) -> tuple[int, str]:
     if isinstance(fault, OverLimit | BadInput):
         return 422, "execution"
     return 500, "internal"
+
+
+def refusing(handler: Callable[[Call], Awaitable[Response]]) -> Handler:
+    """Answer parameters that cannot be used with 400 bad_data."""
+
+    @wraps(handler)
+    async def guarded(call: Call) -> Response:
+        try:
+            return await handler(call)
+        except BadInput as fault:
+            return failure(400, "bad_data", str(fault))
+        except WatchkeeperError as fault:
+            return failed(fault)
+
+    return guarded

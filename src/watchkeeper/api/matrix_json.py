@@ -104,7 +104,7 @@ def number_text(value: float) -> bytes:
     if size != 0 and (size < 1e-6 or size >= 1e21) and np.isfinite(value):
         mantissa, exponent = f"{Decimal(repr(value)):e}".split("e")
         mantissa = mantissa.rstrip("0").removesuffix(".") if "." in mantissa else mantissa
-        return f"{mantissa}e{int(exponent):+d}".encode()
+        return f"{mantissa}e{int(exponent):+03d}".encode()
     return go_float(value).encode()
 
 

@@ -4,20 +4,19 @@ source  https://prometheus.io/docs/prometheus/latest/querying/api/
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 
 from starlette.responses import Response
 
 from watchkeeper.api import status
-from watchkeeper.api.envelope import error, failed, failure, success, success_bytes
+from watchkeeper.api.envelope import error, failed, failure, refusing, success, success_bytes
 from watchkeeper.api.matrix_json import data_of
 from watchkeeper.api.prometheus_params import duration_ms, limit, matcher_sets, span_ms, time_ms
 from watchkeeper.model.clock import Clock, SystemClock
 from watchkeeper.model.doors import MetricReader
 from watchkeeper.model.errors import BadInput, BadQuery, WatchkeeperError
-from watchkeeper.net.routing import READ, Call, Handler, Route
+from watchkeeper.net.routing import READ, Call, Route
 from watchkeeper.query.promql.ast import Expr
 from watchkeeper.query.promql.engine import Engine, TooManyPoints, check_range_type
 from watchkeeper.query.promql.printer import pretty, tree
@@ -132,11 +131,6 @@ class _Api:
         }
         return success(found)
 
-    async def exemplars(self, call: Call) -> Response:
-        """Answer GET or POST /api/v1/query_exemplars: none are kept."""
-        _parsed(self.engine, call.first("query"))
-        return success([])
-
 
 def _listed(texts: list[str], at_most: int) -> Response:
     if at_most and len(texts) > at_most:
@@ -163,21 +157,6 @@ def _caught(answer: Callable[[], Response]) -> Response:
         return failed(fault)
 
 
-def _refusing(handler: Callable[[Call], Awaitable[Response]]) -> Handler:
-    """Answer parameters that cannot be used with 400 bad_data."""
-
-    @wraps(handler)
-    async def guarded(call: Call) -> Response:
-        try:
-            return await handler(call)
-        except BadInput as fault:
-            return failure(400, "bad_data", str(fault))
-        except WatchkeeperError as fault:
-            return failed(fault)
-
-    return guarded
-
-
 def routes(
     engine: Engine, reader: MetricReader, sources: status.Sources | None = None, clock: Clock | None = None
 ) -> list[Route]:
@@ -189,7 +168,6 @@ def routes(
     table = (
         ("/api/v1/query", _GET_POST, api.query, "Evaluate PromQL at one moment"),
         ("/api/v1/query_range", _GET_POST, api.query_range, "Evaluate PromQL over a range of time"),
-        ("/api/v1/query_exemplars", _GET_POST, api.exemplars, "Exemplars of an expression's series"),
         ("/api/v1/format_query", _GET_POST, api.format_query, "Lay out a PromQL expression"),
         ("/api/v1/parse_query", _GET_POST, api.parse_query, "Give a PromQL expression as a tree"),
         ("/api/v1/labels", _GET_POST, api.labels, "Names of labels"),
@@ -198,7 +176,6 @@ def routes(
         ("/api/v1/metadata", ("GET",), api.metadata, "Types and help texts of metrics"),
     )
     own = [
-        Route(path, methods, _refusing(handler), READ, summary, error=error)
-        for path, methods, handler, summary in table
+        Route(path, methods, refusing(handler), READ, summary, error=error) for path, methods, handler, summary in table
     ]
     return own + status.routes(sources or status.Sources())

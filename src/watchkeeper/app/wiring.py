@@ -11,6 +11,7 @@ from watchkeeper.api import (
     audit,
     batch,
     dashboards,
+    exemplars,
     inbox,
     ingest,
     keys,
@@ -99,7 +100,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
     logs = LogDb(files, own.logs, clock)
 
     # collect
-    scraper = Scraper(metrics, clock, own.scrape)
+    scraper = Scraper(metrics, clock, own.scrape, exemplars=metrics.exemplars)
     tailer = Tailer(logs, clock, own.tail)
 
     # query
@@ -146,7 +147,8 @@ def build(loaded: Loaded, options: Options) -> Machine:
         *prometheus.routes(
             engine, metrics, _status_sources(standing, options, scraper, rules, metrics, net.listen), clock
         ),
-        *ingest.routes(RemoteWrite(metrics, own.remote_write)),
+        *exemplars.routes(engine, metrics.exemplars),
+        *ingest.routes(RemoteWrite(metrics, own.remote_write, metrics.exemplars)),
         *loki_push.routes(Push(logs, own.push, clock), own.push.body_bytes_max),
         *loki.routes(logs, log_engine, clock),
         *login.routes(accounts),

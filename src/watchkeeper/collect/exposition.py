@@ -17,6 +17,7 @@ from watchkeeper.collect.openmetrics import parse_openmetrics
 from watchkeeper.collect.sample_text import Body, SeriesCache
 from watchkeeper.collect.textformat import parse_text
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import NORMAL_NAN_BITS, Floats, MetricMetadata, Times
 from watchkeeper.model.labels import Labels
 
@@ -54,12 +55,14 @@ class Exposed:
     values      float64[n_series]
     times       int64[n_series], Unix milliseconds, NO_TIME where the sample has none; None when none has
     samples     how many sample lines there were, duplicates counted
+    exemplars   with the place of their series; untimed ones have the time 0
     """
 
     shape: Shape
     values: Floats
     times: Times | None
     samples: int
+    exemplars: Sequence[tuple[int, Exemplar]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +118,15 @@ class ExpositionReader:
             times = np.array([NO_TIME if time is None else time for time in parsed.times], np.int64)
         first = None if parsed.timed else _first_of_each(parsed.texts)
         texts: Sequence[bytes] = parsed.texts
+        exemplars: Sequence[tuple[int, Exemplar]] = parsed.exemplars
         if first is not None:
+            place_of = {at: place for place, at in enumerate(first)}
+            exemplars = [(place_of[at], one) for at, one in exemplars if at in place_of]
             values, times = values[first], None if times is None else times[first]
             texts = [parsed.texts[at] for at in first]
         shape = self._shape_of(tuple(texts), parsed)
         self._template = _template(body, parsed, shape) if first is None and not parsed.timed else None
-        return Exposed(shape, values, times, len(parsed.texts))
+        return Exposed(shape, values, times, len(parsed.texts), exemplars)
 
     def _shape_of(self, texts: tuple[bytes, ...], parsed: Body) -> Shape:
         last = self._shape

@@ -1,4 +1,4 @@
-"""OpenMetrics 1.0, the whole grammar; exemplars are checked and left out, `_created` series are kept.
+"""OpenMetrics 1.0, the whole grammar; `_created` series are kept.
 
 source  Prometheus, model/textparse/openmetricslex.l and openmetricsparse.go; openmetrics.io, specification 1.0
 """
@@ -15,9 +15,11 @@ from watchkeeper.collect.sample_text import (
     normal_bounds,
     read_labels,
     shown,
+    to_text,
     unescape,
 )
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import MetricMetadata
 
 _NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
@@ -32,8 +34,9 @@ _PAIR = re.compile(rb"(?:([a-zA-Z_][a-zA-Z0-9_]*)|(" + QUOTED + rb"))(?:=(" + _V
 _META = re.compile(rb"# (HELP|TYPE|UNIT) (?:(" + _NAME + rb")|(" + QUOTED + rb")) ([^\n]*)\n")
 _EXEMPLAR_PAIR = rb"(?:[a-zA-Z_][a-zA-Z0-9_]*|" + _VALUE_TEXT + rb")=" + _VALUE_TEXT
 _EXEMPLAR = re.compile(
-    rb" # \{(?:" + _EXEMPLAR_PAIR + rb"(?:," + _EXEMPLAR_PAIR + rb")*,?)?\} ([^ \n]+)(?: ([^ \n]+))?"
+    rb" # \{((?:" + _EXEMPLAR_PAIR + rb"(?:," + _EXEMPLAR_PAIR + rb")*,?)?)\} ([^ \n]+)(?: ([^ \n]+))?"
 )
+_EXEMPLAR_LABEL = re.compile(rb"([a-zA-Z_][a-zA-Z0-9_]*|" + _VALUE_TEXT + rb")=(" + _VALUE_TEXT + rb"),?")
 _KINDS = frozenset({"counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset", "unknown"})
 _MARKS = {"histogram": b"\x01", "summary": b"\x02"}
 _TIME_MAX = float(1 << 63)
@@ -86,7 +89,7 @@ def _add_sample(parsed: Body, found: re.Match[bytes], kind: str, known: SeriesCa
     time_ms = None if time is None else _milliseconds(time, "timestamp")
     number = parse_value(value)
     if found["exemplar"] is not None:
-        _check_exemplar(found["exemplar"])
+        parsed.exemplars.append((len(parsed.texts), _read_exemplar(found["exemplar"])))
     parsed.add(series, number, time_ms, found.start("value"))
     if time is not None or found["exemplar"] is not None or (block is not None and b"\n" in block):
         parsed.plain = False
@@ -101,13 +104,18 @@ def _milliseconds(text: bytes, what: str) -> int:
     return int(seconds * 1000)
 
 
-def _check_exemplar(text: bytes) -> None:
+def _read_exemplar(text: bytes) -> Exemplar:
     found = _EXEMPLAR.fullmatch(text)
     if found is None:
         raise BadInput(f"expected an exemplar, got {shown(text)}")
-    parse_value(found[1])
-    if found[2] is not None:
-        _milliseconds(found[2], "exemplar timestamp")
+    labels = {}
+    for name, value in _EXEMPLAR_LABEL.findall(found[1]):
+        plain = to_text(name[1:-1] if name.startswith(b'"') else name, "exemplar label name")
+        labels[unescape(plain)] = unescape(to_text(value[1:-1], "exemplar label value"))
+    value = parse_value(found[2])
+    if found[3] is None:
+        return Exemplar(labels, value, 0, timed=False)
+    return Exemplar(labels, value, _milliseconds(found[3], "exemplar timestamp"))
 
 
 def _read_meta(parsed: Body, body: bytes, at: int, kind: str) -> tuple[int, str]:

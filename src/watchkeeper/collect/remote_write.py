@@ -1,6 +1,7 @@
-"""Receives remote write 1.0: what others scraped becomes rows of frames, one for each job and instance.
+"""Receives remote write 1.0 and 2.0: what others scraped becomes rows of frames, one for each job and instance.
 
-source  prometheus.io/docs/specs/prw/remote_write_spec; Prometheus, storage/remote/write_handler.go
+source  prometheus.io/docs/specs/prw, remote_write_spec and remote_write_spec_2_0;
+        Prometheus, storage/remote/write_handler.go
 """
 
 from collections import OrderedDict
@@ -11,13 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.collect.write_request import Columns, RequestReader
-from watchkeeper.collect.write_wire import read_labels
+from watchkeeper.collect.write_symbols import walk_symbols
+from watchkeeper.collect.write_wire import read_labels, unreadable, walk_request
 from watchkeeper.model.document import Settings, setting
-from watchkeeper.model.doors import MetricWriter
+from watchkeeper.model.doors import ExemplarWriter, MetricWriter
 from watchkeeper.model.errors import BadInput, OverLimit
 from watchkeeper.model.frame import ABSENT, Floats, Layout, Row
 from watchkeeper.model.labels import METRIC_NAME, Labels
 from watchkeeper.model.metrics import counter
+from watchkeeper.net.protobuf import BrokenMessage
+
+VERSION_1, VERSION_2 = "prometheus.WriteRequest", "io.prometheus.write.v2.Request"
 
 _EXAMPLES_MAX = 3
 _PARTIAL = 4  # a row for less than a quarter of its frame gets a layout of its own
@@ -45,14 +50,16 @@ class RemoteWriteSettings(Settings):
 class Received:
     """What became of a request.
 
-    stored   samples that are kept, duplicates included
-    refused  how many samples were not, by reason
-    examples a few of them, with their series
+    stored      samples that are kept, duplicates included; histograms and exemplars likewise
+    refused     how many samples and histograms were not, by reason; exemplars never make a request fail
+    examples    a few of them, with their series
     """
 
     stored: int
     refused: Mapping[str, int]
     examples: tuple[str, ...]
+    histograms: int = 0
+    exemplars: int = 0
 
     @property
     def complaint(self) -> str:
@@ -109,8 +116,14 @@ class _Refusals:
 class RemoteWrite:
     """Stores what senders push. Called from the event loop's thread alone."""
 
-    def __init__(self, writer: MetricWriter, settings: RemoteWriteSettings | None = None) -> None:
-        self._writer, self.settings = writer, settings or RemoteWriteSettings()
+    def __init__(
+        self,
+        writer: MetricWriter,
+        settings: RemoteWriteSettings | None = None,
+        exemplars: ExemplarWriter | None = None,
+    ) -> None:
+        self._writer, self._exemplars = writer, exemplars
+        self.settings = settings or RemoteWriteSettings()
         self._known: dict[bytes, int] = {}
         self._keys: list[bytes] = []
         self._fresh: dict[int, Labels] = {}  # of this request: spared a second reading
@@ -119,21 +132,29 @@ class RemoteWrite:
         self._source_list: list[_Source] = []
         self._source_of = np.zeros(1024, np.int32)
         self._place_of = np.zeros(1024, np.int64)  # of each series in its source's full layout
-        self._reader = RequestReader(self._known, self._identify)
+        self._readers = {
+            message: RequestReader(walk, self._known, self._identify, self._refuse)
+            for message, walk in ((VERSION_1, walk_request), (VERSION_2, walk_symbols))
+        }
         self._plans: OrderedDict[int, list[_Group]] = OrderedDict()
 
-    async def receive(self, body: bytes) -> Received:
+    async def receive(self, body: bytes, message: str = VERSION_1) -> Received:
         """Store one request's samples; returns when they are on the disk.
 
-        body     decompressed, a prometheus.WriteRequest
+        body     decompressed
+        message  what it is: VERSION_1 or VERSION_2
         returns  what was stored; a bad series or sample is refused alone
         raises   BadInput when it is no such message, Refused when the store takes nothing now: nothing is stored
         """
         try:
-            columns = self._reader.read(body)
+            columns = self._readers[message].read(body)
             refusals = _Refusals()
+            exemplars = self._add_exemplars(columns)
             stored = await self._store(columns, refusals)
             self._writer.describe(columns.metadata)
+        except BrokenMessage as fault:
+            _requests.labels("failed").inc()
+            raise unreadable(fault, message) from None
         except BaseException:
             _requests.labels("failed").inc()
             raise
@@ -144,12 +165,18 @@ class RemoteWrite:
         _requests.labels("partial" if refusals.counts else "ok").inc()
         _stored.inc(stored)
         _refused.inc(sum(refusals.counts.values()))
-        return Received(stored, refusals.counts, tuple(refusals.examples))
+        return Received(stored, refusals.counts, tuple(refusals.examples), 0, exemplars)
+
+    def _add_exemplars(self, columns: Columns) -> int:
+        """Hand on the exemplars of good series; says how many are kept."""
+        if self._exemplars is None or not columns.exemplars:
+            return 0
+        return self._exemplars.add([(self._labels_of(at), one) for at, one in columns.exemplars if at >= 0])
 
     async def _store(self, columns: Columns, refusals: _Refusals) -> int:
         for number, (reason, labels) in self._bad.items():
             refusals.add(reason, int((columns.series == number).sum()), labels)
-        refusals.add("native histograms are not supported yet", columns.histograms, "")
+        refusals.add("native histograms are not supported yet", len(columns.histograms), "")
         rows = []
         count = 0
         for group in self._groups(columns):
@@ -160,6 +187,8 @@ class RemoteWrite:
             except OverLimit as limit:
                 refusals.add(str(limit), len(values), group.source.name)
         if not rows:
+            if columns.exemplars:
+                await self._writer.commit()
             return 0
         appended = self._writer.append(rows)
         await self._writer.commit()
@@ -177,9 +206,7 @@ class RemoteWrite:
         try:
             labels = self._labels(key)
         except BadInput as fault:
-            number = -1 - len(self._bad)
-            self._bad[number] = str(fault), _shown(key)
-            return number
+            return self._refuse(str(fault), key)
         source = self._source(f"write/{labels.get('job', '')}/{labels.get('instance', '')}")
         number = len(self._keys)
         if number == len(self._source_of):
@@ -191,6 +218,11 @@ class RemoteWrite:
         self._source_of[number] = source.number
         self._place_of[number] = len(source.members)
         source.members.append(number)
+        return number
+
+    def _refuse(self, reason: str, key: bytes) -> int:
+        number = -1 - len(self._bad)
+        self._bad[number] = reason, _shown(key)
         return number
 
     def _source(self, name: str) -> _Source:
@@ -235,7 +267,8 @@ class RemoteWrite:
             self._sources.clear()
             self._source_list.clear()
             self._plans.clear()
-            self._reader.forget()
+            for reader in self._readers.values():
+                reader.forget()
 
     # -- rows
 

@@ -1,7 +1,7 @@
 """From what a target exposed to rows of its frame: our labels, metric relabelling, limits, report series."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from watchkeeper.collect.settings import ScrapeConfig
 from watchkeeper.collect.targets import Target
 from watchkeeper.model.doors import MetricWriter
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import STALE, Floats, Layout, Row
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, Labels, label_pairs
 from watchkeeper.model.metrics import counter
@@ -104,6 +105,17 @@ class TargetRows:
             rows += self._own_rows(bound, exposed.values[bound.own_take], exposed.times[bound.own_take])
         return rows, counts
 
+    def exemplars(self, exposed: Exposed, time_ms: int) -> list[tuple[Labels, Exemplar]]:
+        """Give the exemplars of a scrape whose rows were made, each with its series."""
+        found = []
+        for at, one in exposed.exemplars:
+            final = self._final.get(exposed.shape.texts[at])
+            if final is not None:
+                own_ms = NO_TIME if exposed.times is None else int(exposed.times[at])
+                known_ms = time_ms if own_ms == NO_TIME else own_ms
+                found.append((final[1], one if one.timed else replace(one, time_ms=known_ms)))
+        return found
+
     def failed(self, time_ms: int, duration_s: float, counts: Counts) -> list[Row]:
         """Give the row of a scrape that failed: up is 0 and all the target's series end."""
         values = np.array(_report(0.0, duration_s, counts), np.float64)
@@ -128,7 +140,7 @@ class TargetRows:
         same_times = timed is before or (timed is not None and before is not None and np.array_equal(timed, before))
         if bound is not None and bound.shape is exposed.shape and same_times:
             self._quiet += 1
-            if self._quiet == _QUIET_SCRAPES and timed is None:
+            if self._quiet == _QUIET_SCRAPES and timed is None and not exposed.exemplars:
                 bound.shape.release()
                 self._final = {}
             return bound, 0

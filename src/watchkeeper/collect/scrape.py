@@ -16,7 +16,7 @@ from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig, ScrapeSetti
 from watchkeeper.collect.target_loop import Health, TargetLoop
 from watchkeeper.collect.targets import Target, global_url
 from watchkeeper.model.clock import Clock
-from watchkeeper.model.doors import MetricWriter
+from watchkeeper.model.doors import ExemplarWriter, MetricWriter
 from watchkeeper.model.duration import format_duration
 from watchkeeper.model.errors import BadInput, Refused
 from watchkeeper.model.labels import fingerprint
@@ -47,8 +47,10 @@ class Scraper:
         *,
         root: Path = Path(),
         host: str = "",
+        exemplars: ExemplarWriter | None = None,
     ) -> None:
         self._writer, self._clock, self._settings = writer, clock, settings or ScrapeSettings()
+        self._exemplars = exemplars
         self._root, self._host = root, host or socket.gethostname()
         self._pools: dict[str, Pool] = {}
         self._found: dict[str, Found] = {}
@@ -222,7 +224,7 @@ class Scraper:
             fetch.close()
 
     def _begin(self, target: Target, config: ScrapeConfig, relabel: Relabel, fetch: Fetch) -> None:
-        loop = TargetLoop(target, self._writer, self._clock, self._settings, self._turn)
+        loop = TargetLoop(target, self._writer, self._clock, self._settings, self._turn, self._exemplars)
         loop.use(config, relabel, fetch)
         self._loops[target.pool, target.number] = loop
         loop.start()

@@ -14,7 +14,7 @@ from watchkeeper.collect.schedule import next_scrape_ms, scrape_time_ms
 from watchkeeper.collect.settings import ScrapeConfig, ScrapeSettings
 from watchkeeper.collect.targets import Target
 from watchkeeper.model.clock import Clock
-from watchkeeper.model.doors import MetricWriter
+from watchkeeper.model.doors import ExemplarWriter, MetricWriter
 from watchkeeper.model.errors import BadInput, OverLimit, Refused
 from watchkeeper.model.frame import Row
 from watchkeeper.model.metrics import counter, histogram
@@ -55,9 +55,11 @@ class TargetLoop:
         clock: Clock,
         settings: ScrapeSettings,
         turn: asyncio.Semaphore,
+        exemplars: ExemplarWriter | None = None,
     ) -> None:
         self.target, self.health = target, Health()
         self._writer, self._clock, self._settings, self._turn = writer, clock, settings, turn
+        self._exemplars = exemplars
         self._reader = ExpositionReader()
         self._fetch: Fetch | None = None
         self._rows: TargetRows | None = None
@@ -105,6 +107,7 @@ class TargetLoop:
             duration_s = self._clock.monotonic_s() - began
             rows, counts = rows_of.rows(exposed, time_ms, duration_s)
             self._store(rows)
+            self._store_exemplars(rows_of, exposed, time_ms)
             error = ""
         except BadBody as failure:
             error, counts = str(failure), Counts(failure.samples, failure.kept)
@@ -135,6 +138,14 @@ class TargetLoop:
             self._writer.append(rows)
         except Refused as refusal:
             log.warning("scrape_not_stored", instance=self.target.labels.get("instance", ""), error=str(refusal))
+
+    def _store_exemplars(self, rows_of: TargetRows, exposed: Exposed, time_ms: int) -> None:
+        if self._exemplars is None or not exposed.exemplars:
+            return
+        try:
+            self._exemplars.add(rows_of.exemplars(exposed, time_ms))
+        except Refused as refusal:
+            log.warning("exemplars_not_stored", instance=self.target.labels.get("instance", ""), error=str(refusal))
 
     def _note(self, error: str, time_ms: int, duration_s: float, counts: Counts) -> None:
         health = self.health

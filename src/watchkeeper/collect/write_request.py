@@ -3,22 +3,23 @@
 Three ways in, each of which proves that the next was not needed:
 1. The body with its values and times blanked equals one seen before: everything else about it is known already.
 2. The label bytes of a series were seen before and are followed by exactly one sample: a dictionary says which series.
-3. The whole grammar (`write_wire`).
+3. The whole grammar (`write_wire`, `write_symbols`).
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.collect.write_wire import broken, fields, holds_labels_alone, read_metadata, read_series, read_varint
+from watchkeeper.collect.write_wire import Walk, holds_labels_alone
+from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import ABSENT_BITS, NORMAL_NAN_BITS, Floats, MetricMetadata, Times
 
-_SAMPLE = b"\x12\x10\x09"  # a sample of 16 bytes: value, then a time of 6
-_ZERO_SAMPLE = b"\x12\x07\x10"  # protobuf leaves out a value of zero
-_VALUE_AT, _TIME_AT = np.arange(-15, -7), np.arange(-6, 0)
+_VALUE_BYTES, _TIME_BYTES = np.arange(8), np.arange(6)
 _SHAPES_PER_LENGTH = 4
 _SHAPES_MAX = 64
 _SHIFTS = np.arange(0, 42, 7, dtype=np.int64)
@@ -26,14 +27,23 @@ _SHIFTS = np.arange(0, 42, 7, dtype=np.int64)
 Ints = npt.NDArray[np.int64]
 
 
+class WalkBody(Protocol):
+    """The grammar of one version of the protocol."""
+
+    def __call__(self, body: bytes, *, simple: bool = True) -> Walk:
+        """Go over a request; see write_wire.walk_request."""
+        ...
+
+
 @dataclass(slots=True)
 class Columns:
     """A request read.
 
-    series   int64[n]: the number that `identify` gave for the labels of each sample; negative when refused
-    values   float64[n]
-    times    int64[n], Unix milliseconds
-    shape    the same number for requests that name the same series in the same order, or -1
+    series      int64[n]: the number that `identify` gave for the labels of each sample; negative when refused
+    values      float64[n]
+    times       int64[n], Unix milliseconds
+    shape       the same number for requests that name the same series in the same order, or -1
+    histograms  native histograms as sent, each with the number of its series; exemplars, too
     """
 
     series: Ints
@@ -41,7 +51,8 @@ class Columns:
     times: Times
     shape: int = -1
     metadata: dict[str, MetricMetadata] = field(default_factory=dict)
-    histograms: int = 0
+    histograms: list[tuple[int, bytes]] = field(default_factory=list)
+    exemplars: list[tuple[int, Exemplar]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +69,26 @@ class _Shape:
 
 
 class RequestReader:
-    """Reads requests, remembering series and shapes.
+    """Reads requests of one version, remembering series and shapes.
 
+    walk      the version's grammar
     known     from label bytes to series number; filled by `identify`
     identify  gives the number of new label bytes, or a negative one when they are refused (it keeps the reason)
+    refuse    gives a negative number for a series that is none, and keeps the reason
     """
 
-    def __init__(self, known: dict[bytes, int], identify: Callable[[bytes], int]) -> None:
-        self._known, self._identify = known, identify
+    _numbers = count(1)
+
+    def __init__(
+        self,
+        walk: WalkBody,
+        known: dict[bytes, int],
+        identify: Callable[[bytes], int],
+        refuse: Callable[[str, bytes], int],
+    ) -> None:
+        self._walk_body, self._known, self._identify, self._refuse = walk, known, identify, refuse
         self._shapes: OrderedDict[int, list[_Shape]] = OrderedDict()
         self._last_of_length: dict[int, bytes] = {}
-        self._numbers = 0
 
     def forget(self) -> None:
         """Let go of all shapes: series have been numbered anew."""
@@ -78,71 +98,61 @@ class RequestReader:
     def read(self, body: bytes) -> Columns:
         """Read one decompressed request.
 
-        raises  BadInput naming the byte when it is no WriteRequest
+        raises  BrokenMessage naming the byte when it is no such message
         """
         for shape in self._shapes.get(len(body), ()):
             columns = _fill(shape, body)
             if columns is not None:
                 return columns
-        return self._walk(body)
+        columns = self._columns(body, self._walk_body(body))
+        if columns is None:
+            columns = self._columns(body, self._walk_body(body, simple=False))
+        assert columns is not None, "without simple series nothing can seem what it is not"
+        return columns
 
-    def _walk(self, body: bytes) -> Columns:
-        simple, series, ends, zeros = self._read_simple(body)
-        if simple == len(body):
-            return self._columns_of(body, series, ends, zeros)
-        return self._read_rest(body)
-
-    def _read_simple(self, body: bytes) -> tuple[int, list[int], list[int], list[int]]:
-        """Walk over series with one sample each; stops at the first that is anything else.
-
-        returns  how far it came, the series, where each ends, and which of them have a value of zero
-        """
-        known, at, end_of_body = self._known.get, 0, len(body)
-        series: list[int] = []
-        ends: list[int] = []
-        zeros: list[int] = []
-        while at + 2 < end_of_body and body[at] == 0x0A:
-            length, start = body[at + 1], at + 2
-            if length >= 0x80 and body[start] < 0x80:  # two bytes, as nearly always
-                length, start = length & 0x7F | body[start] << 7, at + 3
-            elif length >= 0x80:
-                length, start = read_varint(body, at + 1, end_of_body)
-            end = start + length
-            if end > end_of_body or length < 18:
-                break
-            if body.startswith(_SAMPLE, end - 18) and body[end - 7] == 0x10:
-                key = body[start : end - 18]
-            elif body.startswith(_ZERO_SAMPLE, end - 9):
-                key = body[start : end - 9]
-                zeros.append(len(ends))
-            else:
-                break
-            number = known(key)
-            if number is None:
-                if not holds_labels_alone(key):
-                    break
-                number = self._identify(key)
-            series.append(number)
-            ends.append(end)
-            at = end
-        return at, series, ends, zeros
-
-    def _columns_of(self, body: bytes, series: list[int], ends: list[int], zeros: list[int]) -> Columns:
-        numbers, tails = np.array(series, np.int64), np.array(ends, np.int64)[:, None]
-        valued = np.delete(np.arange(len(ends)), zeros) if zeros else np.arange(len(ends))
-        values_at, times_at = tails[valued] + _VALUE_AT, tails + _TIME_AT
+    def _columns(self, body: bytes, walk: Walk) -> Columns | None:
+        """Give a walk's columns, or None when a series was not as simple as it seemed."""
+        numbers = self._number_all(walk.keys)
+        if numbers is None:
+            return None
+        value_at, times_at = np.array(walk.value_at, np.int64), np.array(walk.time_at, np.int64)[:, None] + _TIME_BYTES
+        valued = np.flatnonzero(value_at >= 0)
+        values_at = value_at[valued, None] + _VALUE_BYTES
         columns = _gather(np.frombuffer(body, np.uint8), numbers, valued, values_at, times_at)
         if columns is None:
-            return self._read_rest(body)
-        repeated = numbers.tobytes()
-        if len(numbers) and self._last_of_length.get(len(body)) == repeated and numbers.min() >= 0:
+            return None
+        if walk.others:
+            self._add_others(columns, walk)
+        else:
+            self._consider(body, columns, valued, values_at, times_at)
+        columns.metadata = walk.metadata
+        return columns
+
+    def _number_all(self, keys: list[bytes]) -> Ints | None:
+        numbers = list(map(self._known.get, keys))
+        if None in numbers:
+            for at, number in enumerate(numbers):
+                if number is None:
+                    if not holds_labels_alone(keys[at]):
+                        return None
+                    numbers[at] = self._number(keys[at])
+        return np.array(numbers, np.int64)
+
+    def _number(self, key: bytes) -> int:
+        known = self._known.get(key)
+        return self._identify(key) if known is None else known
+
+    def _consider(self, body: bytes, columns: Columns, valued: Ints, values_at: Ints, times_at: Ints) -> None:
+        """Remember the shape of a body: worth it once it has come twice."""
+        series = columns.series
+        repeated = series.tobytes()
+        if len(series) and self._last_of_length.get(len(body)) == repeated and series.min() >= 0:
             blanks = np.concatenate([values_at.ravel(), times_at.ravel()])
-            self._numbers += 1
-            self._remember(_Shape(self._numbers, _blanked(body, blanks), blanks, values_at, times_at, valued, numbers))
+            skeleton = _blanked(body, blanks)
+            self._remember(_Shape(next(self._numbers), skeleton, blanks, values_at, times_at, valued, series))
         if len(self._last_of_length) >= _SHAPES_MAX:
             self._last_of_length.clear()
-        self._last_of_length[len(body)] = repeated  # a shape is worth keeping once it has come twice
-        return columns
+        self._last_of_length[len(body)] = repeated
 
     def _remember(self, shape: _Shape) -> None:
         same_length = self._shapes.setdefault(len(shape.skeleton), [])
@@ -152,27 +162,22 @@ class RequestReader:
         if len(self._shapes) > _SHAPES_MAX:
             self._shapes.popitem(last=False)
 
-    def _read_rest(self, body: bytes) -> Columns:
-        """Read with the whole grammar."""
+    def _add_others(self, columns: Columns, walk: Walk) -> None:
+        """Add the series that went through the whole grammar."""
         series: list[int] = []
         samples: list[tuple[float, int]] = []
-        metadata: dict[str, MetricMetadata] = {}
-        histograms = 0
-        for number, kind, start, stop in fields(body, 0, len(body)):
-            if number in (1, 3) and kind != 2:
-                raise broken(start, f"wire type {kind} for field {number} of WriteRequest")
-            if number == 1:
-                one = read_series(body, start, stop)
-                known = self._known.get(one.labels)
-                series += [self._identify(one.labels) if known is None else known] * len(one.samples)
-                samples += one.samples
-                histograms += one.histograms
-            elif number == 3:
-                family, said = read_metadata(body, start, stop)
-                metadata[family] = said
+        for one in walk.others:
+            number = self._refuse(one.fault, one.labels) if one.fault else self._number(one.labels)
+            series += [number] * len(one.samples)
+            samples += one.samples
+            columns.histograms += [(number, histogram) for histogram in one.histograms]
+            columns.exemplars += [(number, exemplar) for exemplar in one.exemplars]
         values = _checked_values(np.array([value for value, _ in samples], np.float64))
         times = np.array([time_ms for _, time_ms in samples], np.int64)
-        return Columns(np.array(series, np.int64), values, times, -1, metadata, histograms)
+        columns.series = np.concatenate([columns.series, np.array(series, np.int64)])
+        # As integers: a float move may quieten the NaNs that carry a meaning.
+        columns.values = np.concatenate([columns.values.view(np.uint64), values.view(np.uint64)]).view(np.float64)
+        columns.times = np.concatenate([columns.times, times])
 
 
 def _blanked(body: bytes, blanks: Ints) -> bytes:

@@ -1,100 +1,135 @@
-"""The protobuf of remote write 1.0 read by hand: bounds checked, unknown fields skipped, positions named.
+"""The protobuf of remote write 1.0, and what a request of either version is read into.
 
 prometheus.WriteRequest  1 timeseries*, 3 metadata*
 TimeSeries               1 labels*, 2 samples*, 3 exemplars*, 4 histograms*
 Label                    1 name, 2 value
 Sample                   1 value (double), 2 timestamp (int64, Unix ms)
+Exemplar                 1 labels*, 2 value (double), 3 timestamp
 MetricMetadata           1 type, 2 metric_family_name, 4 help, 5 unit
-source  prometheus.io/docs/specs/prw/remote_write_spec; protobuf.dev/programming-guides/encoding
+source  prometheus.io/docs/specs/prw/remote_write_spec
 """
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import MetricMetadata
+from watchkeeper.net.protobuf import (
+    BYTES,
+    FIXED64,
+    VARINT,
+    BrokenMessage,
+    fields,
+    read_double,
+    read_field,
+    read_varint,
+    signed,
+    want,
+)
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-_KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
-_DOUBLE = struct.Struct("<d")
+KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
+SAMPLE = b"\x12\x10\x09"  # a sample of 16 bytes: value, then a time of 6
+ZERO_SAMPLE = b"\x12\x07\x10"  # protobuf leaves out a value of zero
 
 
 @dataclass(slots=True)
 class WireSeries:
     """One TimeSeries.
 
-    labels      its label fields as sent, one after the other: names the series without reading it
+    labels      its label fields as version 1 sends them, one after the other: names the series without reading it
     samples     value and Unix milliseconds
-    histograms  how many native histograms it held
+    histograms  native histograms, not read yet
+    fault       why it cannot be a series; its samples are refused
     """
 
     labels: bytes = b""
     samples: list[tuple[float, int]] = field(default_factory=list)
-    histograms: int = 0
+    histograms: list[bytes] = field(default_factory=list)
+    exemplars: list[Exemplar] = field(default_factory=list)
+    fault: str = ""
 
 
-def broken(at: int, got: str) -> BadInput:
-    """Say where a message is no protobuf."""
-    return BadInput(f"cannot read remote write request: got {got} at byte {at}, want a prometheus.WriteRequest")
+@dataclass(slots=True)
+class Walk:
+    """A request gone over once.
 
-
-def read_varint(body: bytes, at: int, end: int) -> tuple[int, int]:
-    """Read a varint of at most 64 bits; gives it and where it ends.
-
-    raises  BadInput when it is cut off or longer
+    keys      label bytes of each simple series: one with one sample, whose time takes six bytes
+    value_at  where the eight bytes of its value are in the body, -1 for a value left out, which is zero
+    time_at   where its time is
+    others    all other series
+    metadata  what was said about metric families
     """
-    number, shift = 0, 0
-    for place in range(at, min(at + 10, end)):
-        byte = body[place]
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if number >> 64:
-                break
-            return number, place + 1
-        shift += 7
-    raise broken(at, "a varint that is cut off" if end - at < 10 else "a varint of more than 64 bits")
+
+    keys: list[bytes] = field(default_factory=list)
+    value_at: list[int] = field(default_factory=list)
+    time_at: list[int] = field(default_factory=list)
+    others: list[WireSeries] = field(default_factory=list)
+    metadata: dict[str, MetricMetadata] = field(default_factory=dict)
 
 
-def fields(body: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Walk over the fields of a message: number, wire type, and where the content begins and ends.
+def walk_request(body: bytes, *, simple: bool = True) -> Walk:
+    """Go over a prometheus.WriteRequest.
 
-    raises  BadInput when a field does not fit, or is a group
+    simple  whether to look for simple series; their labels are not read, and may turn out to be none
+    raises  BrokenMessage when it is no protobuf, or a field is of another type
     """
+    walk, at, end = Walk(), 0, len(body)
     while at < end:
-        tag, start = read_varint(body, at, end)
-        number, kind = tag >> 3, tag & 7
-        if kind == BYTES:
-            length, start = read_varint(body, start, end)
-            stop = start + length
-        elif kind == VARINT:
-            _, stop = read_varint(body, start, end)
-        elif kind in (FIXED64, FIXED32):
-            stop = start + (8 if kind == FIXED64 else 4)
-        else:
-            raise broken(at, f"wire type {kind}")
-        if stop > end or number == 0:
-            raise broken(at, "a field longer than its message" if number else "field number 0")
-        yield number, kind, start, stop
+        if simple:
+            at = _walk_simple(body, at, walk)
+            if at >= end:
+                break
+        number, kind, start, stop = read_field(body, at, end)
+        if number in (1, 3):
+            want(kind, BYTES, start, f"field {number} of WriteRequest")
+        if number == 1:
+            walk.others.append(_read_series(body, start, stop))
+        elif number == 3:
+            family, said = _read_metadata(body, start, stop)
+            walk.metadata[family] = said
         at = stop
+    return walk
 
 
-def read_series(body: bytes, at: int, end: int) -> WireSeries:
-    """Read one TimeSeries.
+def _walk_simple(body: bytes, at: int, walk: Walk) -> int:
+    """Take series with one sample each; gives where the first begins that is anything else."""
+    keys, value_at, time_at, end_of_body = walk.keys, walk.value_at, walk.time_at, len(body)
+    while at + 2 < end_of_body and body[at] == 0x0A:
+        length, start = body[at + 1], at + 2
+        if length >= 0x80 and body[start] < 0x80:  # two bytes, as nearly always
+            length, start = length & 0x7F | body[start] << 7, at + 3
+        elif length >= 0x80:
+            length, start = read_varint(body, at + 1, end_of_body)
+        end = start + length
+        if end > end_of_body or length < 18:
+            break
+        if body.startswith(SAMPLE, end - 18) and body[end - 7] == 0x10:
+            keys.append(body[start : end - 18])
+            value_at.append(end - 15)
+        elif body.startswith(ZERO_SAMPLE, end - 9):
+            keys.append(body[start : end - 9])
+            value_at.append(-1)
+        else:
+            break
+        time_at.append(end - 6)
+        at = end
+    return at
 
-    raises  BadInput when it is no protobuf, or a field is of another type
-    """
+
+def _read_series(body: bytes, at: int, end: int) -> WireSeries:
     series, labels = WireSeries(), []
     before = at
     for number, kind, start, stop in fields(body, at, end):
-        if number in (1, 2, 3, 4) and kind != BYTES:
-            raise broken(start, f"wire type {kind} for field {number} of TimeSeries")
+        if number in (1, 2, 3, 4):
+            want(kind, BYTES, start, f"field {number} of TimeSeries")
         if number == 1:
             labels.append(body[before:stop])
         elif number == 2:
-            series.samples.append(_read_sample(body, start, stop))
+            series.samples.append(read_sample(body, start, stop))
+        elif number == 3:
+            series.exemplars.append(_read_exemplar(body, start, stop))
         elif number == 4:
-            series.histograms += 1
+            series.histograms.append(body[start:stop])
         before = stop
     series.labels = b"".join(labels)
     return series
@@ -110,26 +145,48 @@ def holds_labels_alone(part: bytes) -> bool:
         return False
 
 
-def _read_sample(body: bytes, at: int, end: int) -> tuple[float, int]:
+def read_sample(body: bytes, at: int, end: int) -> tuple[float, int]:
+    """Read a Sample of either version: value and Unix milliseconds.
+
+    raises  BrokenMessage when it is no protobuf, or a field is of another type
+    """
     value, time_ms = 0.0, 0
     for number, kind, start, stop in fields(body, at, end):
         if number == 1:
-            if kind != FIXED64:
-                raise broken(start, f"wire type {kind} for a sample's value")
-            value = _DOUBLE.unpack_from(body, start)[0]
+            want(kind, FIXED64, start, "a sample's value")
+            value = read_double(body, start)
         elif number == 2:
-            if kind != VARINT:
-                raise broken(start, f"wire type {kind} for a sample's timestamp")
+            want(kind, VARINT, start, "a sample's timestamp")
             time_ms = read_varint(body, start, stop)[0]
-    return value, time_ms - (1 << 64) if time_ms >> 63 else time_ms
+    return value, signed(time_ms)
+
+
+def _read_exemplar(body: bytes, at: int, end: int) -> Exemplar:
+    labels: dict[str, str] = {}
+    value, time_ms = 0.0, 0
+    for number, kind, start, stop in fields(body, at, end):
+        if number == 1:
+            want(kind, BYTES, start, "an exemplar's labels")
+            name, text = _read_label(body, start, stop)
+            labels[name.decode(errors="replace")] = text.decode(errors="replace")
+        elif number == 2:
+            want(kind, FIXED64, start, "an exemplar's value")
+            value = read_double(body, start)
+        elif number == 3:
+            want(kind, VARINT, start, "an exemplar's timestamp")
+            time_ms = read_varint(body, start, stop)[0]
+    return Exemplar(labels, value, signed(time_ms), timed=time_ms != 0)
 
 
 def read_labels(labels: bytes) -> list[tuple[bytes, bytes]]:
     """Read label fields into pairs of name and value, as sent.
 
-    raises  BadInput when one is no protobuf
+    raises  BrokenMessage when one is no protobuf
     """
-    return _read_short_labels(labels) or _read_any_labels(labels)
+    short = _read_short_labels(labels)
+    if short is not None:
+        return short
+    return [_read_label(labels, at, end) for _, _, at, end in fields(labels, 0, len(labels))]
 
 
 def _read_short_labels(labels: bytes) -> list[tuple[bytes, bytes]] | None:
@@ -148,31 +205,29 @@ def _read_short_labels(labels: bytes) -> list[tuple[bytes, bytes]] | None:
     return pairs
 
 
-def _read_any_labels(labels: bytes) -> list[tuple[bytes, bytes]]:
-    pairs = []
-    for _, _, at, end in fields(labels, 0, len(labels)):
-        name = value = b""
-        for number, kind, start, stop in fields(labels, at, end):
-            if number in (1, 2) and kind != BYTES:
-                raise broken(start, f"wire type {kind} in a label")
-            if number == 1:
-                name = labels[start:stop]
-            elif number == 2:
-                value = labels[start:stop]
-        pairs.append((name, value))
-    return pairs
+def _read_label(body: bytes, at: int, end: int) -> tuple[bytes, bytes]:
+    name = value = b""
+    for number, kind, start, stop in fields(body, at, end):
+        if number in (1, 2):
+            want(kind, BYTES, start, "a label's name or value")
+        if number == 1:
+            name = body[start:stop]
+        elif number == 2:
+            value = body[start:stop]
+    return name, value
 
 
-def read_metadata(body: bytes, at: int, end: int) -> tuple[str, MetricMetadata]:
-    """Read one MetricMetadata: the family's name and what is said of it.
-
-    raises  BadInput when it is no protobuf
-    """
+def _read_metadata(body: bytes, at: int, end: int) -> tuple[str, MetricMetadata]:
     kind_number, texts = 0, {2: "", 4: "", 5: ""}
     for number, kind, start, stop in fields(body, at, end):
         if number == 1 and kind == VARINT:
             kind_number = read_varint(body, start, stop)[0]
         elif number in texts and kind == BYTES:
             texts[number] = body[start:stop].decode(errors="replace")
-    said = _KINDS[kind_number] if kind_number < len(_KINDS) else "unknown"
+    said = KINDS[kind_number] if kind_number < len(KINDS) else "unknown"
     return texts[2], MetricMetadata(said, texts[4], texts[5])
+
+
+def unreadable(fault: BrokenMessage, message: str) -> BadInput:
+    """Say where a request is not the message that its sender says it is."""
+    return BadInput(f"cannot read remote write request: got {fault.got} at byte {fault.at}, want {message}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from watchkeeper.model.alert import Alert
+from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import Appended, FrameSlice, Layout, MetricMetadata, Row
 from watchkeeper.model.labels import Labels, LabelTable, Symbols
 from watchkeeper.model.logs import Entries, LineBlock, LogsAppended, LogVolume
@@ -76,6 +77,31 @@ class MetricWriter(Protocol):
 
 class MetricStore(MetricReader, MetricWriter, Protocol):
     """Both sides of the metrics store."""
+
+
+class ExemplarWriter(Protocol):
+    """Takes exemplars. Called from the event loop's thread alone."""
+
+    def add(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> int:
+        """Keep exemplars, each with its series; they are durable after the metric store's `commit`.
+
+        returns  how many are kept, repeated ones included; what is out of order or too long is counted and left out
+        raises   Refused when the log cannot be written: none is kept then
+        """
+        ...
+
+
+class ExemplarReader(Protocol):
+    """Reads exemplars. Safe from any thread."""
+
+    def find(
+        self, selectors: Sequence[Matchers], start_ms: int, end_ms: int
+    ) -> list[tuple[Labels, Sequence[Exemplar]]]:
+        """Give the exemplars with start_ms <= time <= end_ms of the series that match any selector.
+
+        Series are ordered by their labels, exemplars by time; series without any are left out.
+        """
+        ...
 
 
 class LogReader(Protocol):

@@ -46,4 +46,11 @@ class MetricSettings(Settings):
     )
     future_ms_max: int = setting(600_000, "A sample further ahead of the clock than this is refused.", unit="ms", ge=0)
     families_max: int = setting(50_000, "Metric families whose help and type are kept.", unit="families", ge=1)
+    exemplars_max: int = setting(
+        100_000,
+        "Exemplars kept, the newest of all series together; 0: none. Prometheus' storage.exemplars.max_exemplars.",
+        unit="exemplars",
+        ge=0,
+        le=10_000_000,
+    )
     wal: WalSettings = setting(WalSettings, "The write-ahead log of the samples.")

@@ -24,9 +24,11 @@ from watchkeeper.store.files import Files
 from watchkeeper.store.metrics import select
 from watchkeeper.store.metrics.chunk import merge
 from watchkeeper.store.metrics.decoded import DecodedChunks
+from watchkeeper.store.metrics.exemplars import ExemplarRing
 from watchkeeper.store.metrics.frame import FrameLayout, Verdict
 from watchkeeper.store.metrics.frames import Frames
 from watchkeeper.store.metrics.record import (
+    EXEMPLARS,
     METADATA,
     ROWS,
     LoggedRow,
@@ -79,6 +81,7 @@ class MetricDb:
 
     files     the data directory; everything of ours lies in metrics/
     symbols   what the codes of all label tables mean
+    exemplars kept beside the samples, in the same log
     """
 
     def __init__(self, files: Files, settings: MetricSettings, clock: Clock) -> None:
@@ -89,6 +92,7 @@ class MetricDb:
         self._metadata: dict[str, list[MetricMetadata]] = {}
         self._wal = Wal(files, f"{_DIRECTORY}/wal", settings.wal, clock)
         self._wal.listeners.append(self._segment_began)
+        self.exemplars = ExemplarRing(settings.exemplars_max, self._log_exemplars)
         self._declared: dict[int, _Declared] = {}
         self._boot, self._declarations = secrets.randbits(31), 0
         self._samples = 0
@@ -266,6 +270,7 @@ class MetricDb:
         if self._metadata_due and self._metadata:
             self._wal.append(METADATA, encode_metadata(self._metadata), stay=True)
         self._metadata_due = False
+        self.exemplars.repeat()
         declarations, rows = [], []
         used: set[int] = set()
         for verdict in verdicts:
@@ -286,7 +291,13 @@ class MetricDb:
         for number in used:
             self._declared[number].uses += 1
 
+    def _log_exemplars(self, payload: bytes) -> None:
+        if not self._ready:
+            raise Refused("cannot keep exemplars: got a store that is starting or stopped, want it ready", 5)
+        self._wal.append(EXEMPLARS, payload, stay=True)
+
     def _segment_began(self, _number: int) -> None:
+        self.exemplars.segment_began()
         self._declared.clear()
         self._metadata_due = True
 
@@ -301,8 +312,10 @@ class MetricDb:
                     self._replay_rows(payload, layouts)
                 elif kind == METADATA:
                     self._metadata.update(decode_metadata(payload))
+                elif kind == EXEMPLARS:
+                    self.exemplars.replay(payload)
                 else:
-                    raise Damaged(f"cannot read record: got kind {kind}, want {ROWS} or {METADATA}")
+                    raise Damaged(f"cannot read record: got kind {kind}, want {ROWS}, {METADATA} or {EXEMPLARS}")
             except (Damaged, BadInput) as error:
                 UNREADABLE.inc()
                 log.warning("record_not_understood", kind=kind, error=str(error))

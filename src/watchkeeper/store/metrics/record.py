@@ -7,6 +7,7 @@ ROWS      one append: declarations of the layouts it is the first or second in t
           record costs that record alone; its number is drawn anew for each segment, so that a row is never laid over
           the base of another.
 METADATA  what expositions said about families.
+EXEMPLARS see exemplars.py.
 """
 
 import struct
@@ -22,7 +23,7 @@ from watchkeeper.model.errors import Damaged
 from watchkeeper.model.frame import Floats, MetricMetadata
 from watchkeeper.model.labels import LabelTable
 
-ROWS, METADATA = 1, 2
+ROWS, METADATA, EXEMPLARS = 1, 2, 3
 
 _HEAD = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")

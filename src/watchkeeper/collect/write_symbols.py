@@ -1,0 +1,255 @@
+"""The protobuf of remote write 2.0: every string once in a table, labels as places in it.
+
+io.prometheus.write.v2.Request  4 symbols*, 5 timeseries*
+TimeSeries   1 labels_refs* (uint32: name, value, name, …), 2 samples*, 3 histograms*, 4 exemplars*, 5 metadata,
+             6 created_timestamp
+Sample       1 value (double), 2 timestamp (int64, Unix ms), 3 start_timestamp
+Exemplar     1 labels_refs*, 2 value (double), 3 timestamp
+Metadata     1 type, 3 help_ref, 4 unit_ref
+source  prometheus.io/docs/specs/prw/remote_write_spec_2_0
+
+Labels are turned into the bytes that version 1 would send, so that a series is the same whichever version names it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from watchkeeper.collect.write_wire import KINDS, SAMPLE, ZERO_SAMPLE, Walk, WireSeries, read_sample
+from watchkeeper.model.exemplar import Exemplar
+from watchkeeper.model.frame import MetricMetadata
+from watchkeeper.net.protobuf import (
+    BYTES,
+    FIXED64,
+    VARINT,
+    BrokenMessage,
+    fields,
+    read_double,
+    read_field,
+    read_numbers,
+    read_varint,
+    signed,
+    want,
+)
+from watchkeeper.net.protobuf import field as bytes_field
+
+_FAMILY_ENDS = ("_bucket", "_count", "_sum")
+_WHOLE = frozenset({"histogram", "gaugehistogram", "summary"})
+_REF_BYTES_MAX = 4
+_NAME = b"__name__"
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class _Simple:
+    """Series with one sample each, as they were found.
+
+    refs   bytes of their label references
+    tails  what follows the sample: metadata, created timestamp
+    """
+
+    refs: list[bytes] = field(default_factory=list)
+    tails: list[bytes] = field(default_factory=list)
+    value_at: list[int] = field(default_factory=list)
+    time_at: list[int] = field(default_factory=list)
+
+
+def walk_symbols(body: bytes, *, simple: bool = True) -> Walk:
+    """Go over a version 2 request.
+
+    simple  whether to look for simple series
+    raises  BrokenMessage when it is no protobuf, or a field is of another type
+    """
+    symbols: list[bytes] = []
+    spans: list[tuple[int, int]] = []
+    found, at, end = _Simple(), 0, len(body)
+    while at < end:
+        if simple:
+            at = _walk_simple(body, at, found)
+            if at >= end:
+                break
+        number, kind, start, stop = read_field(body, at, end)
+        if number in (4, 5):
+            want(kind, BYTES, start, f"field {number} of Request")
+        if number == 4:
+            symbols.append(body[start:stop])
+        elif number == 5:
+            spans.append((start, stop))
+        at = stop
+    walk = Walk(value_at=found.value_at, time_at=found.time_at)
+    if found.refs:
+        keys = _keys(found, symbols, walk.metadata)
+        if keys is None:
+            return walk_symbols(body, simple=False)
+        walk.keys = keys
+    walk.others = [_read_series(body, start, stop, symbols, walk.metadata) for start, stop in spans]
+    return walk
+
+
+def _walk_simple(body: bytes, at: int, found: _Simple) -> int:
+    """Take series with one sample each; gives where the first begins that is anything else."""
+    refs, tails, value_at, time_at = found.refs, found.tails, found.value_at, found.time_at
+    end_of_body = len(body)
+    while at + 4 < end_of_body and body[at] == 0x2A:
+        length, start = body[at + 1], at + 2
+        if length >= 0x80 and body[start] < 0x80:
+            length, start = length & 0x7F | body[start] << 7, at + 3
+        elif length >= 0x80:
+            length, start = read_varint(body, at + 1, end_of_body)
+        end, cut = start + length, start + 2 + body[start + 1]
+        if end > end_of_body or body[start] != 0x0A or body[start + 1] >= 0x80:
+            break
+        if body.startswith(SAMPLE, cut) and cut + 18 <= end and body[cut + 11] == 0x10:
+            value, stop = cut + 3, cut + 18
+        elif body.startswith(ZERO_SAMPLE, cut) and cut + 9 <= end:
+            value, stop = -1, cut + 9
+        else:
+            break
+        refs.append(body[start + 2 : cut])
+        tails.append(body[stop:end])
+        value_at.append(value)
+        time_at.append(stop - 6)
+        at = end
+    return at
+
+
+def _keys(found: _Simple, symbols: Sequence[bytes], metadata: dict[str, MetricMetadata]) -> list[bytes] | None:
+    """Give the label bytes of each simple series; None when any turns out not to be simple."""
+    decoded = _references(found.refs, len(symbols))
+    if decoded is None:
+        return None
+    pairs, cuts = decoded
+    codes, places = np.unique(pairs[:, 0] * len(symbols) + pairs[:, 1], return_inverse=True)
+    texts = [_label(symbols[code // len(symbols)], symbols[code % len(symbols)]) for code in codes.tolist()]
+    labels = [texts[place] for place in places.tolist()]
+    stops = cuts.tolist()
+    keys = [b"".join(labels[start:stop]) for start, stop in zip([0, *stops], stops, strict=False)]
+    told = {tail: _read_tail(tail, symbols) for tail in set(found.tails)}
+    if None in told.values():
+        return None
+    if any(said for said in told.values()):
+        named = pairs[:, 0] == (symbols.index(_NAME) if _NAME in symbols else -1)
+        row_of = np.searchsorted(cuts, np.flatnonzero(named), side="right").tolist()
+        for row, name in zip(row_of, pairs[named, 1].tolist(), strict=True):
+            said = told[found.tails[row]]
+            if said:
+                _describe(metadata, symbols[name], said)
+    return keys
+
+
+def _references(refs: Sequence[bytes], n_symbols: int) -> tuple[Ints, Ints] | None:
+    """Read all label references at once.
+
+    returns  int64[n, 2] name and value of each label; where each series' labels end; None when any is out of range
+    """
+    raw = np.frombuffer(b"".join(refs), np.uint8)
+    ends_of_series = np.cumsum(np.fromiter(map(len, refs), np.int64, len(refs)))
+    last = raw < 0x80
+    if not len(raw) or not all(refs) or not last[ends_of_series - 1].all():
+        return None
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    longest = int((ends - starts).max()) + 1
+    counts = np.cumsum(last)[ends_of_series - 1]
+    if longest > _REF_BYTES_MAX or (counts & 1).any():
+        return None
+    numbers = (raw[ends] & 0x7F).astype(np.int64)
+    for back in range(1, longest):
+        more = ends - starts >= back
+        numbers[more] = numbers[more] << 7 | (raw[ends[more] - back] & 0x7F)
+    if numbers.max() >= n_symbols:
+        return None
+    return numbers.reshape(-1, 2), counts // 2
+
+
+def _label(name: bytes, value: bytes) -> bytes:
+    return bytes_field(1, bytes_field(1, name) + bytes_field(2, value))
+
+
+def _read_tail(tail: bytes, symbols: Sequence[bytes]) -> tuple[MetricMetadata, ...] | None:
+    """Read what follows a sample: nothing or one MetricMetadata; None when anything else is there."""
+    said: tuple[MetricMetadata, ...] = ()
+    for number, kind, start, stop in fields(tail, 0, len(tail)):
+        if number == 5 and kind == BYTES:
+            said = _read_metadata(tail, start, stop, symbols)
+        elif number != 6 or kind != VARINT:
+            return None
+    return said
+
+
+def _read_metadata(body: bytes, at: int, end: int, symbols: Sequence[bytes]) -> tuple[MetricMetadata, ...]:
+    numbers = {1: 0, 3: 0, 4: 0}
+    for number, kind, start, stop in fields(body, at, end):
+        if number in numbers:
+            want(kind, VARINT, start, f"field {number} of Metadata")
+            numbers[number] = read_varint(body, start, stop)[0]
+    if not any(numbers.values()) or max(numbers[3], numbers[4]) >= len(symbols):
+        return ()
+    said = KINDS[numbers[1]] if numbers[1] < len(KINDS) else "unknown"
+    help_text, unit = (symbols[numbers[place]].decode(errors="replace") for place in (3, 4))
+    return (MetricMetadata(said, help_text, unit),)
+
+
+def _describe(metadata: dict[str, MetricMetadata], name: bytes, said: tuple[MetricMetadata, ...]) -> None:
+    """Keep what a series said under its family's name."""
+    family = name.decode(errors="replace")
+    if said[0].type in _WHOLE:
+        family = next((family.removesuffix(end) for end in _FAMILY_ENDS if family.endswith(end)), family)
+    metadata[family] = said[0]
+
+
+def _read_series(
+    body: bytes, at: int, end: int, symbols: Sequence[bytes], metadata: dict[str, MetricMetadata]
+) -> WireSeries:
+    series, refs = WireSeries(), list[int]()
+    said: tuple[MetricMetadata, ...] = ()
+    for number, kind, start, stop in fields(body, at, end):
+        if number in (2, 3, 4, 5):
+            want(kind, BYTES, start, f"field {number} of TimeSeries")
+        if number == 1:
+            refs += read_numbers(body, kind, start, stop)
+        elif number == 2:
+            series.samples.append(read_sample(body, start, stop))
+        elif number == 3:
+            series.histograms.append(body[start:stop])
+        elif number == 4:
+            series.exemplars.append(_read_exemplar(body, start, stop, symbols))
+        elif number == 5:
+            said = _read_metadata(body, start, stop, symbols)
+    pairs = _pairs(refs, symbols)
+    if pairs is None:
+        series.fault = f"invalid labelRefs {refs[:20]}: want pairs of places among {len(symbols)} symbols"
+        return series
+    series.labels = b"".join(_label(name, value) for name, value in pairs)
+    if said:
+        _describe(metadata, dict(pairs).get(_NAME, b""), said)
+    return series
+
+
+def _pairs(refs: Sequence[int], symbols: Sequence[bytes]) -> list[tuple[bytes, bytes]] | None:
+    if len(refs) % 2 or max(refs, default=0) >= len(symbols):
+        return None
+    texts = [symbols[ref] for ref in refs]
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _read_exemplar(body: bytes, at: int, end: int, symbols: Sequence[bytes]) -> Exemplar:
+    refs: list[int] = []
+    value, time_ms = 0.0, 0
+    for number, kind, start, stop in fields(body, at, end):
+        if number == 1:
+            refs += read_numbers(body, kind, start, stop)
+        elif number == 2:
+            want(kind, FIXED64, start, "an exemplar's value")
+            value = read_double(body, start)
+        elif number == 3:
+            want(kind, VARINT, start, "an exemplar's timestamp")
+            time_ms = read_varint(body, start, stop)[0]
+    pairs = _pairs(refs, symbols)
+    if pairs is None:
+        raise BrokenMessage(at, "an exemplar's labels outside the symbols")
+    labels = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in pairs}
+    return Exemplar(labels, value, signed(time_ms), timed=time_ms != 0)
