@@ -93,7 +93,7 @@ async def run(targets: int, series: int, rows: int) -> None:
     samples = targets * series * rows
     short = db.stats()["memory_bytes"]
     began = time.process_time()
-    await db.merge()
+    await db.keep_up()
     merging = time.process_time() - began
     stats = db.stats()
     print(f"append: {total / samples * 1e6:.3f} µs CPU a sample; slowest append {worst * 1e3:.1f} ms")

@@ -363,7 +363,7 @@ def test_old_samples_go_with_the_retention_and_the_log_with_them() -> None:
             db.append([Row(layout, clock.ms, values(step, random.random()))])
         await db.commit()
         before = db.stats()["bytes"]
-        db.upkeep()
+        await db.keep_up()
         times = sorted(next(iter(samples(db).values())))
         assert NOW_MS + 70_000 < times[0] <= NOW_MS + 100_000 and times[-1] == clock.ms
         assert db.stats()["bytes"] < before
@@ -382,7 +382,7 @@ def test_a_jump_of_the_clock_drops_nothing() -> None:
         for step in range(50):
             db.append([Row(layout, NOW_MS + step, values(step))])
         clock.ms += 10 * 365 * 86_400_000
-        db.upkeep()
+        await db.keep_up()
         assert len(next(iter(samples(db).values()))) == 50
         clock.ms = NOW_MS
         assert db.append([Row(layout, NOW_MS + 1000, values(1))]).stored == 1
@@ -399,7 +399,7 @@ def test_the_memory_bound_drops_the_oldest() -> None:
         chance = np.random.default_rng(1)
         for step in range(1200):
             db.append([Row(layout, NOW_MS - 10_000_000 + step * 1000, chance.random(200))])
-        db.upkeep()
+        await db.keep_up()
         times = sorted(next(iter(samples(db).values())))
         assert 100 < len(times) < 1200 and times[-1] == NOW_MS - 10_000_000 + 1199_000
         await db.stop()
@@ -417,7 +417,7 @@ def test_a_quiet_source_is_compressed_and_can_speak_again() -> None:
         before = samples(db)
         clock.ms += 3_600_000
         clock.s += 3600
-        db.upkeep()
+        await db.keep_up()
         assert samples(db) == before
         assert db.append([Row(layout, clock.ms, values(1, 2))]).stored == 2
         assert all(len(times) == 2 for times in samples(db).values())
@@ -591,7 +591,7 @@ def test_a_source_whose_series_come_and_go_gets_its_columns_back() -> None:
                     for number in range(400):
                         key = (("__name__", "pod"), ("n", f"{generation - 1}-{number}"))
                         expected[key][clock.ms] = STALE_BITS
-            db.upkeep()
+            await db.keep_up()
         assert samples(db) == expected
         assert db.stats()["series"] < 1200
         assert db.append([Row(held, clock.ms + 100, values(1))]).stored == 1
@@ -603,7 +603,7 @@ def test_a_source_whose_series_come_and_go_gets_its_columns_back() -> None:
         again = make(files, clock, series_max_per_source=1200)
         await again.start()
         assert samples(again) == expected
-        again.upkeep()
+        await again.keep_up()
         assert samples(again) == expected
         assert again.stats()["series"] < 1200
         await again.stop()
@@ -621,7 +621,7 @@ def test_a_source_that_is_gone_is_forgotten_after_the_retention() -> None:
         for _ in range(3):
             clock.ms += 3_000_000
             clock.s += 3000
-            db.upkeep()
+            await db.keep_up()
         assert db.stats()["series"] == 0 and samples(db) == {}
         assert db.append([Row(layout, clock.ms, values(3, 4))]).added == 2
         assert [list(times) for times in samples(db, Matcher("__name__", "=", "cpu")).values()] == [[clock.ms]] * 2

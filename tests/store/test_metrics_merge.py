@@ -102,13 +102,13 @@ def test_merging_changes_no_answer_and_takes_less_memory(tmp_path: Path) -> None
         before, memory = everything(db), db.stats()["memory_bytes"]
         part = everything(db, Matcher("__name__", "=", "m1"), start=NOW_MS - 550_000, end=NOW_MS - 500_000)
         assert max(chunks(db)) < 20
-        await db.merge()
+        await db.keep_up()
         assert min(chunks(db)[:2]) >= 80 and max(chunks(db)[2:]) < 20
         assert everything(db) == before
         assert everything(db, Matcher("__name__", "=", "m1"), start=NOW_MS - 550_000, end=NOW_MS - 500_000) == part
         assert db.stats()["memory_bytes"] < memory
         fill(db, 100, first=230)  # and on
-        await db.merge()
+        await db.keep_up()
         assert everything(db, end=NOW_MS - 370_001) == before
         await db.stop()
 

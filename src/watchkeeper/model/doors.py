@@ -25,7 +25,8 @@ class MetricReader(Protocol):
     def select(self, matchers: Matchers, start_ms: int, end_ms: int) -> list[FrameSlice]:
         """Give all samples with start_ms <= time <= end_ms of the series that match.
 
-        No two series of the answer have equal labels. Series without a sample in the range are left out.
+        No two series of the answer have equal labels. Series without a sample in the range are left out. Who had to
+        leave out others, because a file is damaged, gives a `Selection` that says so.
         """
         ...
 

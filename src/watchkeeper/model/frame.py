@@ -4,6 +4,7 @@ A frame is all series of one source whose samples arrive together (a scrape targ
 target in a remote-write stream): one timestamp column, one value column a series.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +106,14 @@ class FrameSlice:
     times: Times
     values: Floats
     gaps: bool
+
+
+class Selection(list[FrameSlice]):
+    """What a selection found, and `warnings` about what it had to leave out (damaged files, an engine that failed)."""
+
+    def __init__(self, slices: Iterable[FrameSlice] = (), warnings: Sequence[str] = ()) -> None:
+        super().__init__(slices)
+        self.warnings = tuple(warnings)
 
 
 @dataclass(frozen=True, slots=True)

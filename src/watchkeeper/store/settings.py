@@ -22,15 +22,34 @@ class WalSettings(Settings):
     )
 
 
+class KeepSettings(Settings):
+    """How long some series are kept."""
+
+    match: str = setting("", 'A selector, such as {job="debug"}.')
+    keep: str = setting("", "How long, such as 2d; longer or shorter than the retention of the rest.")
+
+
 class MetricSettings(Settings):
     """The metrics store."""
 
     retention_ms: int = setting(15 * 86_400_000, "Samples older than this are dropped.", unit="ms", ge=60_000)
+    retention_bytes: int = setting(
+        0, "While blocks and log take more than this, the oldest block is dropped. 0: no limit.", unit="bytes", ge=0
+    )
+    retention: tuple[KeepSettings, ...] = setting((), "Series that are kept for another time; the first match counts.")
+    block_ms: int = setting(
+        7_200_000, "Stretch of time of a block as it is first written.", unit="ms", ge=1, le=86_400_000
+    )
+    compaction_share: float = setting(0.5, "How much of one processor compaction may take.", unit="share", gt=0, le=1)
     memory_bytes_max: int = setting(
         1 << 30,
-        "While compressed samples in memory take more than this, the oldest are dropped.",
+        "While compressed samples in memory take more than this, they are moved into blocks early; the oldest are"
+        " dropped when the disk does not take them.",
         unit="bytes",
         ge=1 << 20,
+    )
+    wal_bytes_max: int = setting(
+        256 << 20, "While the log takes more than this, samples are moved into blocks early.", unit="bytes", ge=1 << 14
     )
     series_max: int = setting(2_000_000, "Series in the store; more are refused.", unit="series", ge=1)
     series_max_per_source: int = setting(200_000, "Series of one source; more are refused.", unit="series", ge=1)

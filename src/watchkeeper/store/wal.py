@@ -60,7 +60,8 @@ class _Segment:
 class Wal:
     """See the module. Used from one thread (the event loop's); `commit` syncs in a thread of its own.
 
-    segment    number of the segment that the next append goes to, once `roll_if_full` was called; 0 before the first
+    segment    number of the segment that the next append goes to, once `roll_if_full` was called; 0 before the first;
+               during `replay`, of the segment that the record came from
     listeners  called with the new number whenever a segment begins
     """
 
@@ -125,6 +126,14 @@ class Wal:
             age_ms = (self._clock.monotonic_s() - segment.opened_s) * 1000
             if segment.size < self._settings.segment_bytes and age_ms < self._settings.segment_age_ms:
                 return
+        self.begin_segment()
+
+    def begin_segment(self) -> None:
+        """Begin a new segment: what is appended from now on has its number, or a later one.
+
+        raises  Refused when none can be opened
+        """
+        if self._current is not None:
             self._retire()
         self._open()
 
@@ -347,8 +356,8 @@ class Wal:
         seen = _Seen()
         names = [SegmentName.parse(name) for name in self._files.listdir(self._directory)]
         for name in sorted((name for name in names if name), key=lambda name: name.number):
-            yield from self._replay_segment(name, seen)
             self.segment = max(self.segment, name.number)
+            yield from self._replay_segment(name, seen)
         self._sequence = self._synced = seen.highest
         self._replayed = True
         missing = seen.missing()
@@ -433,9 +442,9 @@ class Wal:
         """Remove the oldest segments while all in them is older than a moment; gives how many went."""
         return self._drop(lambda segment: segment.newest_ms < time_ms)
 
-    def drop_below(self, number: int) -> int:
-        """Remove the segments before one, for an owner that keeps what is in them elsewhere; gives how many went."""
-        return self._drop(lambda segment: segment.name.number < number)
+    def drop_flushed(self, number: int, time_ms: int) -> int:
+        """Remove the oldest segments before one while all in them is older than a moment; gives how many went."""
+        return self._drop(lambda segment: segment.name.number < number and segment.newest_ms < time_ms)
 
     def _drop(self, old: Callable[[_Segment], bool]) -> int:
         dropped = 0

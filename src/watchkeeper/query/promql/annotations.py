@@ -3,6 +3,8 @@
 source  Prometheus 3.5, util/annotations/annotations.go
 """
 
+from collections.abc import Iterable
+
 from watchkeeper.query.promql.ast import Expr
 
 _SHOWN_MAX = 10  # of each kind, as in Prometheus' API
@@ -23,6 +25,10 @@ class Annotations:
     def inform(self, message: str, at: Expr) -> None:
         """Add an info: the query may not be what was meant."""
         self._infos[f"PromQL info: {message} ({self._position(at)})"] = None
+
+    def pass_on(self, warnings: Iterable[str]) -> None:
+        """Add what the store warns of: the answer may be incomplete."""
+        self._warnings.update(dict.fromkeys(warnings))
 
     @property
     def warnings(self) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from watchkeeper.model.doors import MetricReader
-from watchkeeper.model.frame import FrameSlice, Times
+from watchkeeper.model.frame import FrameSlice, Selection, Times
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.query.limits import Budget
@@ -61,6 +61,8 @@ class Query:
         found = self._read.get(key)
         if found is None:
             found = self._reader.select(matchers, start_ms, end_ms)
+            if isinstance(found, Selection):
+                self.notes.pass_on(found.warnings)
             found = [frame for frame in found if len(frame.times) and len(frame.labels)]
             self.budget.charge(sum(frame.values.size for frame in found))
             self._read[key] = found

@@ -10,7 +10,7 @@ from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE_BITS, Floats, Tim
 from watchkeeper.store.metrics.codec import GROUP_COLUMNS, decode, encode
 
 Columns = npt.NDArray[np.int32]
-_MERGED_COLUMNS = 8  # a group of a merged chunk: few columns that nobody asked for are decoded
+MERGED_COLUMNS = 8  # a group of a merged chunk: few columns that nobody asked for are decoded
 _MERGED_AT_ONCE = 64
 
 
@@ -29,7 +29,7 @@ class Chunk:
     end_ms: int
     offsets: npt.NDArray[np.uint32]
     columns: Columns
-    groups: tuple[bytes, ...]
+    groups: Sequence[bytes]
     gaps: npt.NDArray[np.bool_]
     size_bytes: int
     group_columns: int = GROUP_COLUMNS
@@ -102,8 +102,26 @@ def seal(times: Times, values: Floats) -> Chunk:
     gaps = np.array(
         [gap[start : start + GROUP_COLUMNS].any() for start in range(0, len(columns), GROUP_COLUMNS)], np.bool_
     )
+    return chunk_of(times, columns, groups, gaps, GROUP_COLUMNS)
+
+
+def chunk_of(
+    times: Times, columns: Columns, groups: Sequence[bytes], gaps: npt.NDArray[np.bool_], group_columns: int
+) -> Chunk:
+    """Put a chunk together; times span less than 2**32 ms."""
     offsets = (times - times[0]).astype(np.uint32)
-    return Chunk(int(times[0]), int(times[-1]), offsets, columns, groups, gaps, _size_bytes(offsets, columns, groups))
+    size = sum(map(len, groups)) + offsets.nbytes + columns.nbytes + 33 * len(groups) + 400
+    return Chunk(int(times[0]), int(times[-1]), offsets, columns, tuple(groups), gaps, size, group_columns)
+
+
+def split(chunk: Chunk, time_ms: int) -> tuple[Chunk, Chunk]:
+    """Make two chunks of one, the second from a moment on; both have rows."""
+    times, width = chunk.times(), int(chunk.columns.max(initial=-1)) + 1
+    values = np.empty((width, chunk.n_rows))
+    if width:
+        chunk.read(np.arange(width, dtype=np.int32), 0, chunk.n_rows, values)
+    at = int(times.searchsorted(time_ms))
+    return seal(times[:at], values[:, :at].T), seal(times[at:], values[:, at:].T)
 
 
 def merge(chunks: Sequence[Chunk]) -> Chunk:
@@ -124,16 +142,10 @@ def merge(chunks: Sequence[Chunk]) -> Chunk:
             chunk.read(wanted, 0, chunk.n_rows, values[:, end - chunk.n_rows : end])
         bits = values.view(np.uint64)
         gap = ((bits == ABSENT_BITS) | (bits == STALE_BITS)).any(axis=1)
-        gaps.append(np.logical_or.reduceat(gap, np.arange(0, len(wanted), _MERGED_COLUMNS)))
-        groups += encode(values, _MERGED_COLUMNS)
-    offsets = (times - times[0]).astype(np.uint32)
-    size = _size_bytes(offsets, columns, groups)
+        gaps.append(np.logical_or.reduceat(gap, np.arange(0, len(wanted), MERGED_COLUMNS)))
+        groups += encode(values, MERGED_COLUMNS)
     gapped = np.concatenate(gaps) if gaps else np.empty(0, np.bool_)
-    return Chunk(int(times[0]), int(times[-1]), offsets, columns, tuple(groups), gapped, size, _MERGED_COLUMNS)
-
-
-def _size_bytes(offsets: npt.NDArray[np.uint32], columns: Columns, groups: Sequence[bytes]) -> int:
-    return sum(map(len, groups)) + offsets.nbytes + columns.nbytes + 33 * len(groups) + 400
+    return chunk_of(times, columns, groups, gapped, MERGED_COLUMNS)
 
 
 def _occupied(values: Floats) -> tuple[Columns, npt.NDArray[np.bool_]]:

@@ -1,11 +1,11 @@
-"""The door of the metrics store: frames in memory, every append in the write-ahead log first.
+"""The door of the metrics store: new samples in frames in memory and in the write-ahead log, older ones in blocks.
 
 append: check rows against their series ─► one record of the log ─► frames ─► visible
-start:  lock the directory ─► replay the log into frames ─► ready
+upkeep: frames ─► blocks of two hours ─► larger blocks ─► gone (upkeep.py)
+start:  lock the directory ─► open the blocks ─► replay the log into frames ─► ready
 """
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,16 +17,18 @@ import structlog
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
-from watchkeeper.model.frame import Appended, Floats, FrameSlice, MetricMetadata, Refusal, Row
-from watchkeeper.model.labels import Labels, LabelTable, Symbols
-from watchkeeper.model.metrics import counter, gauge
+from watchkeeper.model.frame import STALE, Appended, Floats, MetricMetadata, Refusal, Row, Selection
+from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
+from watchkeeper.model.metrics import counter
 from watchkeeper.store.files import Files
 from watchkeeper.store.metrics import select
-from watchkeeper.store.metrics.chunk import merge
+from watchkeeper.store.metrics.blocks import Blocks
+from watchkeeper.store.metrics.compact import Keep
 from watchkeeper.store.metrics.decoded import DecodedChunks
+from watchkeeper.store.metrics.deletion import Tombstones
 from watchkeeper.store.metrics.exemplars import ExemplarRing
-from watchkeeper.store.metrics.frame import FrameLayout, Verdict
-from watchkeeper.store.metrics.frames import Frames
+from watchkeeper.store.metrics.frame import NEVER_MS, FrameLayout, Verdict
+from watchkeeper.store.metrics.frames import SERIES, Frames
 from watchkeeper.store.metrics.record import (
     EXEMPLARS,
     METADATA,
@@ -38,32 +40,24 @@ from watchkeeper.store.metrics.record import (
     encode_metadata,
     encode_rows,
 )
+from watchkeeper.store.metrics.select import View
+from watchkeeper.store.metrics.upkeep import Upkeep
 from watchkeeper.store.settings import MetricSettings
 from watchkeeper.store.wal import Wal
 
 log = structlog.get_logger(__name__)
 
 _DIRECTORY = "metrics"
-_FORMAT = b"watchkeeper metrics 1\n"
+_FORMAT = b"watchkeeper metrics 2\n"
+_OLDER_FORMATS = (b"watchkeeper metrics 1\n",)  # had no blocks
 _EXAMPLES_MAX = 10
-_UPKEEP_S = 30.0
-_QUIET_MS = 45 * 60_000
-_JUMP_MS = 3_600_000
-_DEAD_MS = 2 * 3_600_000  # a series not heard of for so long gives up its column
 _RENEW_RECORDS = 5000
-_DROP_STEP_MS = 60_000
+_PROGRESS_S = 5.0
 
-SERIES = gauge("prometheus_tsdb_head_series", "Series in the head.")
 APPENDED = counter("prometheus_tsdb_head_samples_appended", "Samples appended.")
 OUT_OF_ORDER = counter("prometheus_tsdb_out_of_order_samples", "Samples refused as out of order.")
 REFUSED = counter("watchkeeper_samples_refused", "Samples refused, by reason.", ("reason",))
 DUPLICATES = counter("watchkeeper_samples_duplicate", "Samples ignored because they were stored already.")
-SEALED_BYTES = gauge("watchkeeper_metrics_sealed_bytes", "Compressed samples in memory.")
-OPEN_BYTES = gauge("watchkeeper_metrics_open_bytes", "Rows in memory that are not compressed yet.")
-MEMORY_DROPS = counter(
-    "watchkeeper_metrics_memory_drops", "Times that samples went before their retention, for memory."
-)
-MERGED = counter("watchkeeper_metrics_merged_samples", "Samples that were moved from short chunks into long ones.")
 UNREADABLE = counter("watchkeeper_metrics_unreadable_records", "Good records of the log that mean nothing to us.")
 
 
@@ -81,10 +75,11 @@ class MetricDb:
 
     files     the data directory; everything of ours lies in metrics/
     symbols   what the codes of all label tables mean
+    keeps     series that are kept for another time than the rest
     exemplars kept beside the samples, in the same log
     """
 
-    def __init__(self, files: Files, settings: MetricSettings, clock: Clock) -> None:
+    def __init__(self, files: Files, settings: MetricSettings, clock: Clock, keeps: Sequence[Keep] = ()) -> None:
         self._files, self._settings, self._clock = files, settings, clock
         self._symbols = Symbols()
         self._frames = Frames(self._symbols, settings)
@@ -93,15 +88,26 @@ class MetricDb:
         self._wal = Wal(files, f"{_DIRECTORY}/wal", settings.wal, clock)
         self._wal.listeners.append(self._segment_began)
         self.exemplars = ExemplarRing(settings.exemplars_max, self._log_exemplars)
+        self._tombstones = Tombstones(files, f"{_DIRECTORY}/tombstones")
+        self._blocks = Blocks(files, f"{_DIRECTORY}/blocks", self._symbols)
+        self._upkeep = Upkeep(
+            self._frames,
+            self._blocks,
+            self._wal,
+            self._tombstones,
+            self._decoded,
+            self._symbols,
+            settings,
+            keeps,
+            clock,
+            self._repeat,
+        )
         self._declared: dict[int, _Declared] = {}
         self._boot, self._declarations = secrets.randbits(31), 0
         self._samples = 0
         self._metadata_due = False
-        self._drift_ms = clock.now_ms() - clock.monotonic_s() * 1000
-        self._steady_from_s = -1e300
         self._ready = self._replaying = False
         self._lock: int | None = None
-        self._upkeep: asyncio.Task[None] | None = None
 
     @property
     def symbols(self) -> Symbols:
@@ -131,10 +137,15 @@ class MetricDb:
             self._files.close(self._lock)
             raise
         self._ready = True
-        self._upkeep = asyncio.create_task(self._keep_up(), name="metrics-upkeep")
+        self._upkeep.start()
         took = round(self._clock.monotonic_s() - began, 3)
         log.info(
-            "metrics_opened", series=self._frames.series, samples=self._samples, seconds=took, damaged=self._wal.damaged
+            "metrics_opened",
+            series=self._frames.series,
+            samples=self._samples,
+            blocks=len(self._blocks.all()),
+            seconds=took,
+            damaged=self._wal.damaged,
         )
 
     def _check_format(self) -> None:
@@ -142,7 +153,7 @@ class MetricDb:
         fd = self._files.open(path)
         try:
             found = self._files.pread(fd, 64, 0)
-            if not _FORMAT.startswith(found):
+            if not _FORMAT.startswith(found) and found not in _OLDER_FORMATS:
                 raise Damaged(f"cannot open {path}: got {found.decode(errors='replace')!r}, want {_FORMAT.decode()!r}")
             if found != _FORMAT:  # new, or a crash came in between
                 self._files.pwrite(fd, _FORMAT, 0)
@@ -153,11 +164,9 @@ class MetricDb:
     async def stop(self) -> None:
         """Sync the log and let go of the directory."""
         self._ready = False
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._upkeep
+        await self._upkeep.stop()
         await self._wal.close()
+        self._blocks.close()
         if self._lock is not None:
             self._files.close(self._lock)
             self._lock = None
@@ -170,15 +179,13 @@ class MetricDb:
             "series": self._frames.series,
             "live_series": sum(one.live() for one in frames),
             "samples": self._samples,
-            "bytes": self._wal.size_bytes,
+            "bytes": self._wal.size_bytes + self._blocks.size_bytes,
+            "blocks": len(self._blocks.all()),
             "memory_bytes": sealed + opened,
             "wal_segment": self._wal.segment,
             "damaged_records": self._wal.damaged,
-            "newest_ms": self._newest_ms(),
+            "newest_ms": self._frames.newest_ms(),
         }
-
-    def _newest_ms(self) -> int:
-        return max([0, *(frame.latest_ms for frame in self._frames.all())])
 
     # -- writing
 
@@ -224,7 +231,7 @@ class MetricDb:
             fresh[name] = self._metadata[name] = [said, *(known or ())][:8]
         if fresh and self._ready:
             try:
-                self._wal.append(METADATA, encode_metadata(fresh))
+                self._wal.append(METADATA, encode_metadata(fresh), 0)
             except (Refused, OverLimit) as error:
                 log.warning("metadata_not_logged", families=len(fresh), error=str(error))
 
@@ -234,7 +241,8 @@ class MetricDb:
         assert row.values.shape == layout.columns.shape and row.values.dtype == np.float64, row.values.shape
         if layout.frame.retired:
             layout = self._frames.renewed(layout)
-        return layout.frame.check(row, layout, limit_ms, self._settings.out_of_order_window_ms, alone)
+        window_ms = self._settings.out_of_order_window_ms
+        return layout.frame.check(row, layout, self._blocks.cutoff_ms - window_ms, limit_ms, window_ms, alone)
 
     def _take(self, verdicts: Sequence[Verdict]) -> None:
         frames = {}
@@ -267,10 +275,7 @@ class MetricDb:
 
     def _log(self, verdicts: Sequence[Verdict]) -> None:
         self._wal.roll_if_full()
-        if self._metadata_due and self._metadata:
-            self._wal.append(METADATA, encode_metadata(self._metadata), stay=True)
-        self._metadata_due = False
-        self.exemplars.repeat()
+        self._repeat()
         declarations, rows = [], []
         used: set[int] = set()
         for verdict in verdicts:
@@ -285,16 +290,31 @@ class MetricDb:
                 declarations.append(declare(known.number, layout.source, table, known.base))
             used.add(layout.number)
             difference = known.base.view(np.uint64) ^ verdict.values.view(np.uint64)
-            rows.append(LoggedRow(known.number, verdict.time_ms, verdict.whole, difference))
+            rows.append(LoggedRow(known.number, verdict.time_ms, False, difference))
+            if verdict.ended is not None:  # said one by one: what is read again may begin after their last samples
+                self._declarations += 1
+                number, stale = self._boot << 32 | self._declarations, np.full(len(verdict.ended), STALE)
+                declarations.append(declare(number, layout.source, layout.frame.table_of(verdict.ended), stale))
+                rows.append(LoggedRow(number, verdict.time_ms, False, np.zeros(len(stale), np.uint64)))
         newest = max(verdict.time_ms for verdict in verdicts)
         self._wal.append(ROWS, encode_rows(declarations, rows), newest, stay=True)
         for number in used:
             self._declared[number].uses += 1
 
+    def _repeat(self) -> None:
+        """Write into a new segment what is in no block, so that older segments can go.
+
+        raises  Refused
+        """
+        if self._metadata_due and self._metadata:
+            self._wal.append(METADATA, encode_metadata(self._metadata), 0, stay=True)
+        self._metadata_due = False
+        self.exemplars.repeat()
+
     def _log_exemplars(self, payload: bytes) -> None:
         if not self._ready:
             raise Refused("cannot keep exemplars: got a store that is starting or stopped, want it ready", 5)
-        self._wal.append(EXEMPLARS, payload, stay=True)
+        self._wal.append(EXEMPLARS, payload, 0, stay=True)
 
     def _segment_began(self, _number: int) -> None:
         self.exemplars.segment_began()
@@ -302,11 +322,16 @@ class MetricDb:
         self._metadata_due = True
 
     def _replay(self) -> None:
+        self._tombstones.load()
+        self._blocks.load()
         layouts: dict[int, tuple[FrameLayout, Floats]] = {}
+        told_s = self._clock.monotonic_s()
         for number, (kind, payload) in enumerate(self._wal.replay(), 1):
             if number % _RENEW_RECORDS == 0:
-                self._frames.renew(self._newest_ms() - _DEAD_MS)
-                self._bound_memory()
+                self._upkeep.renew(self._frames.newest_ms())
+                if self._clock.monotonic_s() - told_s > _PROGRESS_S:
+                    told_s = self._clock.monotonic_s()
+                    log.info("log_being_read", segment=self._wal.segment, records=number, samples=self._samples)
             try:
                 if kind == ROWS:
                     self._replay_rows(payload, layouts)
@@ -319,6 +344,7 @@ class MetricDb:
             except (Damaged, BadInput) as error:
                 UNREADABLE.inc()
                 log.warning("record_not_understood", kind=kind, error=str(error))
+        self._wal.segment = max(self._wal.segment, self._blocks.mark)  # later ones must not pass for older
         self._frames.publish()
         SERIES.set(self._frames.series)
 
@@ -330,7 +356,10 @@ class MetricDb:
                 columns = [one.labels[name] for name in names]
                 series = [dict(zip(names, texts, strict=True)) for texts in zip(*columns, strict=True)]
                 layouts[one.number] = (self._frames.layout(one.source, series, limited=False), one.base)
+        flushed_ms = self._blocks.cutoff_ms if self._wal.segment < self._blocks.mark else -(1 << 62)
         for row in rows:
+            if row.time_ms < flushed_ms:
+                continue
             known = layouts.get(row.number)
             if known is None:
                 raise Damaged(f"cannot read rows: got layout {row.number:#x}, want one that is declared")
@@ -339,92 +368,60 @@ class MetricDb:
                 layout = self._frames.renewed(layout)
             values = (row.values ^ base.view(np.uint64)).view(np.float64)
             restored = Row(layout, row.time_ms, values, row.whole)
-            verdict = layout.frame.check(restored, layout, row.time_ms, 1 << 62, alone=True)
+            verdict = layout.frame.check(restored, layout, NEVER_MS, row.time_ms, 1 << 62, alone=True)
             layout.frame.take(verdict)
             self._samples += verdict.stored
 
     # -- upkeep
 
-    async def _keep_up(self) -> None:
-        while True:
-            await asyncio.sleep(_UPKEEP_S)
-            try:
-                self.upkeep()
-                await self.merge()
-            except Exception:
-                log.exception("upkeep_failed")
+    async def keep_up(self) -> None:
+        """Do now what is due: move old samples into blocks, make large blocks of small ones, drop what has expired."""
+        await self._upkeep.once()
 
-    def upkeep(self) -> None:
-        """Compress sources that went quiet, drop what is older than the retention or over the memory bound."""
-        now_ms = self._clock.now_ms()
-        for frame in self._frames.all():
-            if frame.open_rows and now_ms - frame.latest_ms > _QUIET_MS:
-                frame.seal_all()
-        if self._clock_is_steady(now_ms):
-            self._drop_before(now_ms - self._settings.retention_ms)
-        sealed = self._bound_memory()
-        self._frames.renew(now_ms - _DEAD_MS)
-        SERIES.set(self._frames.series)
-        SEALED_BYTES.set(sealed)
-        OPEN_BYTES.set(sum(frame.open_bytes for frame in self._frames.all()))
-        self._decoded.drop_idle()
+    async def flush(self, cutoff_ms: int) -> bool:
+        """Move all samples older than a moment into blocks; False when the disk did not take them."""
+        return await self._upkeep.flush(cutoff_ms)
 
-    async def merge(self) -> None:
-        """Make long chunks of short ones, in a thread: they take less memory and are read faster."""
-        for frame in self._frames.all():
-            while (due := frame.mergeable()) is not None:
-                strip, chunks = due
-                chunk = await asyncio.to_thread(merge, chunks)
-                if strip.replace(chunks, chunk):
-                    MERGED.inc(chunk.n_rows * len(chunk.columns))
-                    frame.publish()
+    async def delete_series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> None:
+        """Delete the samples of a closed range of the series that match any selector; on the disk when it returns.
 
-    def _bound_memory(self) -> int:
-        """Drop the oldest chunks while all take more than they may; give the bytes that are left."""
-        sealed, before_ms = sum(frame.sealed_bytes for frame in self._frames.all()), None
-        while sealed > self._settings.memory_bytes_max:
-            before_ms = min(frame.oldest_sealed_ms for frame in self._frames.all()) + _DROP_STEP_MS
-            self._drop_before(before_ms)
-            sealed = sum(frame.sealed_bytes for frame in self._frames.all())
-        if before_ms is not None:
-            MEMORY_DROPS.inc()
-            log.warning("oldest_samples_dropped", before_ms=before_ms, memory_bytes_max=self._settings.memory_bytes_max)
-        return sealed
+        raises  Refused when the disk does not take it
+        """
+        await self._upkeep.delete(selectors, start_ms, end_ms)
 
-    def _clock_is_steady(self, now_ms: int) -> bool:
-        """Say whether the clock has gone on like the monotonic one; for a day after a jump nothing is dropped by it."""
-        drift_ms = now_ms - self._clock.monotonic_s() * 1000
-        if abs(drift_ms - self._drift_ms) > _JUMP_MS:
-            log.warning("clock_jumped", by_ms=round(drift_ms - self._drift_ms))
-            self._drift_ms, self._steady_from_s = drift_ms, self._clock.monotonic_s() + 86_400
-        return self._clock.monotonic_s() >= self._steady_from_s
-
-    def _drop_before(self, time_ms: int) -> None:
-        self._frames.drop_before(time_ms)
-        self._wal.drop_before(time_ms)
+    async def clean_tombstones(self) -> None:
+        """Write the blocks anew that hold deleted samples, so that the disk has them no more."""
+        await self._upkeep.clean_tombstones()
 
     # -- reading
 
-    def select(self, matchers: Matchers, start_ms: int, end_ms: int) -> list[FrameSlice]:
+    def select(self, matchers: Matchers, start_ms: int, end_ms: int) -> Selection:
         """Give the samples of a closed range; see MetricReader.select."""
-        return select.select(self._frames.views([matchers]), matchers, start_ms, end_ms, self._decoded)
+        views = self._views([matchers], start_ms, end_ms)
+        return select.select(views, matchers, start_ms, end_ms, self._decoded, self._tombstones)
 
     def series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> LabelTable:
         """Give the labels of matching series; see MetricReader.series."""
         chosen = selectors or [()]
-        return select.series(self._frames.views(chosen), chosen, start_ms, end_ms, self._symbols)
+        return select.series(self._views(chosen, start_ms, end_ms), chosen, start_ms, end_ms, self._symbols)
 
     def label_names(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
         """Give label names; see MetricReader.label_names."""
         chosen = selectors or [()]
-        names, _ = select.label_codes(self._frames.views(chosen), None, chosen, start_ms, end_ms)
+        names, _ = select.label_codes(self._views(chosen, start_ms, end_ms), None, chosen, start_ms, end_ms)
         return sorted(names)
 
     def label_values(self, name: str, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
         """Give a label's values; see MetricReader.label_values."""
         chosen = selectors or [()]
-        _, codes = select.label_codes(self._frames.views(chosen), name, chosen, start_ms, end_ms)
+        _, codes = select.label_codes(self._views(chosen, start_ms, end_ms), name, chosen, start_ms, end_ms)
         return sorted(self._symbols.text(code) for code in codes)
+
+    def _views(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[View]:
+        """Give the frames that may match; memory first: what moves into a block meanwhile is found twice, not never."""
+        names = [[one.value for one in matchers if one.name == METRIC_NAME and one.op == "="] for matchers in selectors]
+        codes = [self._symbols.find(wanted[0]) for wanted in names if wanted] if all(names) else None
+        return [*self._frames.views(codes), *self._blocks.views(codes, start_ms, end_ms)]
 
     def metadata(self) -> Mapping[str, Sequence[MetricMetadata]]:
         """Give what expositions said about families."""

@@ -16,7 +16,7 @@ from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.store.metrics.chunk import Chunk, Columns
 from watchkeeper.store.metrics.columns import ColumnIndex, Hashes, Matches
 from watchkeeper.store.metrics.decoded import DecodedChunks
-from watchkeeper.store.metrics.strip import Strip, StripView, has_gap
+from watchkeeper.store.metrics.strip import Strip, StripView, has_gap, read_strips
 
 NEVER_MS = -(1 << 63)
 LATE_MS = (1 << 63) - 1
@@ -76,38 +76,24 @@ class Verdict:
 class FrameView:
     """A frame as readers may see it: never changed, but for first_ms and newest_ms moving on."""
 
+    source: str
     table: LabelTable
     hashes: Hashes
     matches: Matches
     first_ms: Times
     newest_ms: Times
     strips: tuple[StripView, ...]
+    number = None  # of no block
 
     def read(
         self, wanted: Columns, start_ms: int, end_ms: int, decoded: DecodedChunks | None = None
     ) -> tuple[Times, Floats, bool]:
         """Give the rows of a closed range: times, float64[len(wanted), rows], whether there may be gaps."""
-        if len(self.strips) == 1:
-            return self.strips[0].read(wanted, start_ms, end_ms, decoded)
-        parts = [strip.read(wanted, start_ms, end_ms, decoded) for strip in self.strips]
-        parts = [part for part in parts if len(part[0])] or parts[:1]
-        if len(parts) == 1:
-            return parts[0]
-        times, values = unite([(times, values) for times, values, _ in parts])
-        return times, values, True
+        return read_strips(self.strips, wanted, start_ms, end_ms, decoded)
 
-
-def unite(parts: list[tuple[Times, Floats]]) -> tuple[Times, Floats]:
-    """Lay rows of the same series over each other; where two have a sample, the first one's is taken."""
-    times = np.unique(np.concatenate([part[0] for part in parts]))
-    values = np.full((len(parts[0][1]), len(times)), ABSENT)
-    for own_times, own in parts:
-        at = np.searchsorted(times, own_times)
-        there = values[:, at]
-        bits = there.view(np.uint64)
-        free = (bits == ABSENT_BITS) | ((bits == STALE_BITS) & (own.view(np.uint64) != ABSENT_BITS))
-        values[:, at] = np.where(free, own, there)
-    return times, values
+    def alive(self, columns: Columns, start_ms: int, end_ms: int) -> Mask | bool:
+        """Say which columns may have samples in a closed range."""
+        return np.asarray((self.first_ms[columns] <= end_ms) & (self.newest_ms[columns] >= start_ms))
 
 
 class Frame:
@@ -118,7 +104,7 @@ class Frame:
 
     _numbers = count(1)
 
-    def __init__(self, source: str, symbols: Symbols, chunk_rows: int) -> None:
+    def __init__(self, source: str, symbols: Symbols, chunk_rows: int, window_ms: int) -> None:
         self.source = source
         self.retired = False  # whether another frame has taken its place
         self.index = ColumnIndex(symbols)
@@ -127,10 +113,10 @@ class Frame:
         self.newest: Floats = np.empty(0, np.float64)  # the value at newest_ms; ABSENT before the first
         self._latest_ms = NEVER_MS
         self._all_live = False  # whether every column's newest is a sample
-        self._chunk_rows = chunk_rows
+        self._chunk_rows, self._window_ms = chunk_rows, window_ms
         # First chunks differ in length by source, so that frames do not all seal at once.
         first_rows = max(1, chunk_rows // 2 + sum(source.encode()) % (chunk_rows // 2 + 1))
-        self._strips = [Strip(chunk_rows, first_rows)]
+        self._strips = [Strip(chunk_rows, first_rows, window_ms)]
         self._layouts: OrderedDict[bytes, FrameLayout] = OrderedDict()
         self.view = self._view()
 
@@ -172,18 +158,21 @@ class Frame:
 
     # -- rows
 
-    def check(self, row: Row, layout: FrameLayout, limit_ms: int, window_ms: int, alone: bool) -> Verdict:
+    def check(
+        self, row: Row, layout: FrameLayout, floor_ms: int, limit_ms: int, window_ms: int, alone: bool
+    ) -> Verdict:
         """Decide about a row's samples and remember them as the newest of their series.
 
+        floor_ms   an earlier sample is refused, because blocks of its time are written already
         limit_ms   a later sample is refused; `window_ms` is how much older than the newest one may be
         alone      whether this is the frame's only row in an append: remembering may then wait for `take`
         """
         verdict = Verdict(layout, row.time_ms, row.whole, row.values)
-        if alone and self._is_plain(row, layout, limit_ms):
+        if alone and row.time_ms >= floor_ms and self._is_plain(row, layout, limit_ms):
             verdict.plain, verdict.stored = True, len(row.values)
             return verdict
         sample = row.values.view(np.uint64) != ABSENT_BITS
-        if not NEVER_MS < row.time_ms <= limit_ms:
+        if not max(floor_ms, NEVER_MS + 1) <= row.time_ms <= limit_ms:
             self._refuse(verdict, OUT_OF_BOUNDS, sample)
             return verdict
         if len(layout.repeats):
@@ -192,7 +181,7 @@ class Frame:
             sample = self._drop_old(verdict, sample, window_ms)
         self._advance(verdict, sample)
         if row.whole:
-            self._end_others(verdict)
+            self._end_others(verdict, floor_ms)
         return verdict
 
     def _is_plain(self, row: Row, layout: FrameLayout, limit_ms: int) -> bool:
@@ -279,12 +268,17 @@ class Frame:
             later = newest < time_ms
             self.newest_ms[columns[later]], self.newest[columns[later]] = time_ms, values[later]
 
-    def _end_others(self, verdict: Verdict) -> None:
-        """Find the live series that a whole row does not name."""
+    def _end_others(self, verdict: Verdict, floor_ms: int) -> None:
+        """Find the live series that a whole row does not name.
+
+        Of those last heard of before `floor_ms` a restart would know nothing, so they are left alone; they are long out
+        of any query's sight.
+        """
         if verdict.layout.dense and len(verdict.layout) == self.width:
             return
         bits = self.newest.view(np.uint64)
         live = (bits != ABSENT_BITS) & (bits != STALE_BITS) & (self.newest_ms < verdict.time_ms)
+        live &= self.newest_ms >= floor_ms
         live[verdict.layout.columns] = False
         if not live.any():
             return
@@ -330,14 +324,14 @@ class Frame:
         if len(self._strips) >= _STRIPS_MAX:
             self._fold()
             return self._strip(time_ms)
-        self._strips.append(Strip(self._chunk_rows, self._chunk_rows))
+        self._strips.append(Strip(self._chunk_rows, self._chunk_rows, self._window_ms))
         return self._strips[-1]
 
     def _fold(self) -> None:
         """Make one strip of many: late rows have come in more layers than reading should have to lay together."""
         columns = np.arange(self.width, dtype=np.int32)
         times, values, _ = self._view().read(columns, NEVER_MS, LATE_MS)
-        folded = Strip(self._chunk_rows, self._chunk_rows)
+        folded = Strip(self._chunk_rows, self._chunk_rows, self._window_ms)
         for at, time_ms in enumerate(times.tolist()):
             folded.put(time_ms, None, values[:, at], self.width)
         self._strips = [folded]
@@ -356,7 +350,9 @@ class Frame:
 
     def _view(self) -> FrameView:
         strips = tuple(strip.view() for strip in self._strips)
-        return FrameView(self.index.table, self.index.hashes, self.index.matches, self.first_ms, self.newest_ms, strips)
+        return FrameView(
+            self.source, self.index.table, self.index.hashes, self.index.matches, self.first_ms, self.newest_ms, strips
+        )
 
     @property
     def latest_ms(self) -> int:
@@ -377,15 +373,30 @@ class Frame:
                 return strip, chunks
         return None
 
+    def cut(self, time_ms: int) -> tuple[tuple[Chunk, ...], ...]:
+        """Seal what is older than a moment and give the chunks that are, strip by strip."""
+        chunks = tuple(strip.cut(time_ms) for strip in self._strips)
+        self.publish()
+        return chunks
+
+    def let_go(self, cut: tuple[tuple[Chunk, ...], ...], time_ms: int) -> None:
+        """Drop what was cut and lies in a block now."""
+        for strip, chunks in zip(self._strips, cut, strict=False):
+            strip.let_go(chunks)
+        self._dropped(time_ms)
+
     def drop_before(self, time_ms: int) -> bool:
         """Let go of chunks wholly older than a moment; say whether any went."""
         dropped = [strip.drop_before(time_ms) for strip in self._strips]
-        if not any(dropped):
-            return False
+        if any(dropped):
+            self._dropped(time_ms)
+        return any(dropped)
+
+    def _dropped(self, time_ms: int) -> None:
+        """Note that nothing older than a moment is left."""
         self._strips = [self._strips[0], *(strip for strip in self._strips[1:] if strip.chunks or strip.open_rows)]
-        np.maximum(self.first_ms, np.where(self.first_ms == LATE_MS, LATE_MS, time_ms), out=self.first_ms)
-        self.publish()
-        return True
+        self.first_ms = np.maximum(self.first_ms, np.where(self.first_ms == LATE_MS, LATE_MS, time_ms))
+        self.publish()  # who reads the view of before still finds what was dropped
 
     @property
     def open_rows(self) -> int:
@@ -403,6 +414,11 @@ class Frame:
     def oldest_sealed_ms(self) -> int:
         """End of the oldest chunk; far in the future when there is none."""
         return min((strip.chunks[0].end_ms for strip in self._strips if strip.chunks), default=LATE_MS)
+
+    @property
+    def oldest_ms(self) -> int:
+        """Time of the oldest row; far in the future when there is none."""
+        return min((strip.oldest_ms for strip in self._strips), default=LATE_MS)
 
     def alive(self, since_ms: int) -> Columns:
         """Give the columns that have not ended and were heard of since a moment; and those that ended just now.
@@ -438,4 +454,4 @@ class Frame:
         return int(((bits != ABSENT_BITS) & (bits != STALE_BITS)).sum())
 
 
-__all__ = ["DUPLICATE", "OUT_OF_BOUNDS", "OUT_OF_ORDER", "Frame", "FrameLayout", "FrameView", "Verdict", "unite"]
+__all__ = ["DUPLICATE", "OUT_OF_BOUNDS", "OUT_OF_ORDER", "Frame", "FrameLayout", "FrameView", "Verdict"]

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from watchkeeper.model.doors import Matchers
 from watchkeeper.model.errors import OverLimit
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
+from watchkeeper.model.metrics import gauge
 from watchkeeper.store.metrics.chunk import Columns
 from watchkeeper.store.metrics.columns import code_labels
 from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, FrameView
 from watchkeeper.store.settings import MetricSettings
+
+SERIES = gauge("prometheus_tsdb_head_series", "Total number of series in the head block.")
 
 _RENEW_COLUMNS_MIN = 256
 _RENEWED_MAX = 100_000
@@ -63,14 +65,19 @@ class Frames:
             self._renewed[layout.number] = known
         return known
 
-    def views(self, selectors: Sequence[Matchers]) -> list[FrameView]:
-        """Give the frames that may match: when every selector names its metric, only those that have it."""
-        names = [[one.value for one in matchers if one.name == METRIC_NAME and one.op == "="] for matchers in selectors]
-        if not all(names):
+    def newest_ms(self) -> int:
+        """Give the time of the newest sample; 0 when there is none."""
+        return max([0, *(frame.latest_ms for frame in self.all())])
+
+    def views(self, names: Sequence[int | None] | None) -> list[FrameView]:
+        """Give the frames that may match.
+
+        names  codes of the metric names that are asked for (None: a name that nobody has); None for all
+        """
+        if names is None:
             return [frame.view for frame in self.all()]
         found: dict[int, Frame] = {}
-        for wanted in names:
-            code = self._symbols.find(wanted[0])
+        for code in names:
             for frame in list(self._by_name.get(code, ())) if code is not None else ():
                 found[id(frame)] = frame
         return [frame.view for frame in found.values()]
@@ -95,7 +102,7 @@ class Frames:
             return  # too little to gain
         frame.retire()
         self._old.append(frame)
-        new = Frame(frame.source, self._symbols, self._settings.chunk_rows)
+        new = Frame(frame.source, self._symbols, self._settings.chunk_rows, self._settings.block_ms)
         new.succeed(frame.table_of(alive), frame.newest_ms[alive], frame.newest[alive])
         self._current[frame.source] = new
         self._note_names(new, 0)
@@ -105,6 +112,10 @@ class Frames:
         """Let go of chunks wholly older than a moment, and of frames that have nothing left."""
         for frame in self.all():
             frame.drop_before(time_ms)
+        self.drop_empty(time_ms)
+
+    def drop_empty(self, time_ms: int) -> None:
+        """Let go of frames that have no rows and had none since a moment."""
         gone = [frame for frame in self._old if frame.is_empty]
         for frame in list(self._current.values()):
             if frame.is_empty and 0 <= frame.latest_ms < time_ms:
@@ -124,7 +135,9 @@ class Frames:
 
     def _frame(self, source: str) -> Frame:
         frame = self._current.get(source)
-        return Frame(source, self._symbols, self._settings.chunk_rows) if frame is None else frame
+        return (
+            Frame(source, self._symbols, self._settings.chunk_rows, self._settings.block_ms) if frame is None else frame
+        )
 
     def _layout(self, frame: Frame, table: LabelTable) -> FrameLayout:
         columns, fresh = frame.index.find(table)

@@ -5,16 +5,17 @@ Readers hold a `StripView`: what they see of the open matrix is only ever change
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE_BITS, Floats, Times
-from watchkeeper.store.metrics.chunk import Chunk, Columns, seal
+from watchkeeper.store.metrics.chunk import Chunk, Columns, seal, split
 from watchkeeper.store.metrics.decoded import DecodedChunks
 
 _KEPT_ROWS = 8  # stay open after sealing, for rows that come a little late
 _SPAN_MS_MAX = (1 << 32) - 1
-_MERGED_CHUNKS = 8  # so many chunks' rows make one merged chunk
+_MERGED_CHUNKS = 8  # at most so many chunks' rows make one merged chunk
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +81,45 @@ class StripView:
         return out
 
 
+def closed(chunks: tuple[Chunk, ...]) -> StripView:
+    """Give a strip of chunks alone."""
+    return StripView(chunks, np.empty(0, np.int64), np.empty((0, 0)))
+
+
+def read_strips(
+    strips: tuple[StripView, ...], wanted: Columns, start_ms: int, end_ms: int, decoded: DecodedChunks | None
+) -> tuple[Times, Floats, bool]:
+    """Give the rows of a closed range, strips laid over each other: times, float64[len(wanted), rows], perhaps gaps."""
+    if len(strips) == 1:
+        return strips[0].read(wanted, start_ms, end_ms, decoded)
+    parts = [strip.read(wanted, start_ms, end_ms, decoded) for strip in strips]
+    parts = [part for part in parts if len(part[0])] or parts[:1]
+    if len(parts) == 1:
+        return parts[0]
+    times, values = unite([(times, values) for times, values, _ in parts])
+    return times, values, True
+
+
+def row_times(strips: tuple[StripView, ...]) -> Times:
+    """Give the times of all rows, ascending, each once."""
+    found = [piece for strip in strips for piece in (*(chunk.times() for chunk in strip.chunks), strip.times)]
+    times = np.concatenate(found) if found else np.empty(0, np.int64)
+    return times if len(strips) == 1 else np.unique(times)
+
+
+def unite(parts: list[tuple[Times, Floats]]) -> tuple[Times, Floats]:
+    """Lay rows of the same series over each other; where two have a sample, the first one's is taken."""
+    times = np.unique(np.concatenate([part[0] for part in parts]))
+    values = np.full((len(parts[0][1]), len(times)), ABSENT)
+    for own_times, own in parts:
+        at = np.searchsorted(times, own_times)
+        there = values[:, at]
+        bits = there.view(np.uint64)
+        free = (bits == ABSENT_BITS) | ((bits == STALE_BITS) & (own.view(np.uint64) != ABSENT_BITS))
+        values[:, at] = np.where(free, own, there)
+    return times, values
+
+
 def has_gap(values: Floats) -> bool:
     """Say whether any value is ABSENT or STALE."""
     if not np.isnan(values).any():
@@ -92,10 +132,11 @@ class Strip:
     """The writing side. `sealed_ms` is the time up to which (inclusive) no row can be added any more.
 
     chunk_rows  rows of a chunk; `first_rows` of the first one
+    window_ms   no chunk has rows of two windows, because each goes to a block of its own
     """
 
-    def __init__(self, chunk_rows: int, first_rows: int) -> None:
-        self._chunk_rows = chunk_rows
+    def __init__(self, chunk_rows: int, first_rows: int, window_ms: int) -> None:
+        self._chunk_rows, self._window_ms = chunk_rows, window_ms
         self.chunks: tuple[Chunk, ...] = ()
         self.sealed_bytes = 0
         self.sealed_ms = -(1 << 63)
@@ -154,10 +195,12 @@ class Strip:
         """Compress the oldest open rows."""
         if not rows:
             return
-        chunk = seal(self._times[:rows], self._values[:rows])
-        self.chunks = (*self.chunks, chunk)
-        self.sealed_bytes += chunk.size_bytes
-        self.sealed_ms = chunk.end_ms
+        borders = np.flatnonzero(np.diff(self._times[:rows] // self._window_ms)) + 1
+        for low, high in pairwise([0, *borders.tolist(), rows]):
+            chunk = seal(self._times[low:high], self._values[low:high])
+            self.chunks = (*self.chunks, chunk)
+            self.sealed_bytes += chunk.size_bytes
+            self.sealed_ms = chunk.end_ms
         self._seal_at = self._chunk_rows + _KEPT_ROWS
         left, times, values = self._rows - rows, self._times[rows : self._rows], self._values[rows : self._rows]
         capacity = self._seal_at if left else 0
@@ -176,12 +219,17 @@ class Strip:
         rows_wanted = _MERGED_CHUNKS * self._chunk_rows
         first = rows = 0
         for at, chunk in enumerate(self.chunks):
-            if 2 * chunk.n_rows > rows_wanted or chunk.end_ms - self.chunks[first].start_ms > _SPAN_MS_MAX:
-                first, rows = at + 1, 0
-                continue
+            if chunk.start_ms // self._window_ms != self.chunks[first].start_ms // self._window_ms:
+                if at - first > 1:  # nothing more will come to this window
+                    return self.chunks[first:at]
+                first, rows = at, 0
             rows += chunk.n_rows
-            if rows >= rows_wanted and at > first:
-                return self.chunks[first : at + 1]
+            if rows >= rows_wanted:
+                if at > first:
+                    return self.chunks[first : at + 1]
+                first, rows = at + 1, 0
+                if first == len(self.chunks):
+                    break
         return ()
 
     def replace(self, merged: tuple[Chunk, ...], chunk: Chunk) -> bool:
@@ -193,6 +241,18 @@ class Strip:
         self.sealed_bytes = sum(one.size_bytes for one in self.chunks)
         return True
 
+    def cut(self, time_ms: int) -> tuple[Chunk, ...]:
+        """Seal what is older than a moment, and give the chunks that are; none has rows on both sides of it."""
+        if self._rows and self._first_ms < time_ms:
+            self.seal(int(np.searchsorted(self._times[: self._rows], time_ms)))
+        at = bisect_left(self.chunks, time_ms, key=lambda chunk: chunk.end_ms)
+        if at < len(self.chunks) and self.chunks[at].start_ms < time_ms:
+            halves = split(self.chunks[at], time_ms)
+            self.chunks = (*self.chunks[:at], *halves, *self.chunks[at + 1 :])
+            self.sealed_bytes = sum(chunk.size_bytes for chunk in self.chunks)
+            at += 1
+        return self.chunks[:at]
+
     def drop_before(self, time_ms: int) -> bool:
         """Let go of chunks that are wholly older; say whether any went."""
         if not self.chunks or self.chunks[0].end_ms >= time_ms:
@@ -201,9 +261,22 @@ class Strip:
         self.sealed_bytes = sum(chunk.size_bytes for chunk in self.chunks)
         return True
 
+    def let_go(self, chunks: tuple[Chunk, ...]) -> None:
+        """Drop the oldest chunks if they are these, which lie in a block now."""
+        if chunks and self.chunks[: len(chunks)] == chunks:
+            self.chunks = self.chunks[len(chunks) :]
+            self.sealed_bytes = sum(chunk.size_bytes for chunk in self.chunks)
+
     @property
     def open_rows(self) -> int:
         return self._rows
+
+    @property
+    def oldest_ms(self) -> int:
+        """Time of the oldest row; far in the future when there is none."""
+        if self.chunks:
+            return self.chunks[0].start_ms
+        return self._first_ms if self._rows else (1 << 63) - 1
 
     @property
     def newest_ms(self) -> int:

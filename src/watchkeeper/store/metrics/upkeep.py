@@ -1,0 +1,234 @@
+"""Every half minute: compress, move into blocks, make blocks larger, drop what has expired."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from watchkeeper.model.clock import Clock
+from watchkeeper.model.doors import Matchers
+from watchkeeper.model.errors import Refused
+from watchkeeper.model.labels import Symbols
+from watchkeeper.model.metrics import counter, gauge
+from watchkeeper.store.metrics.blocks import Block, Blocks
+from watchkeeper.store.metrics.chunk import merge
+from watchkeeper.store.metrics.compact import Compactor, Keep, Pace, Stopped
+from watchkeeper.store.metrics.decoded import DecodedChunks
+from watchkeeper.store.metrics.deletion import Tombstone, Tombstones
+from watchkeeper.store.metrics.flush import Flusher
+from watchkeeper.store.metrics.frames import SERIES, Frames
+from watchkeeper.store.settings import MetricSettings
+from watchkeeper.store.wal import Wal
+
+log = structlog.get_logger(__name__)
+
+_EVERY_S = 30.0
+_QUIET_MS = 45 * 60_000
+_JUMP_MS = 3_600_000
+_DEAD_MS = 2 * 3_600_000  # a series not heard of for so long gives up its column
+_DROP_STEP_MS = 60_000
+_PRESSED_MS = 10 * 60_000  # what is younger stays in memory even when there is little room
+_RETRY_S = 300.0
+
+SEALED_BYTES = gauge("watchkeeper_metrics_sealed_bytes", "Compressed samples in memory.")
+OPEN_BYTES = gauge("watchkeeper_metrics_open_bytes", "Rows in memory that are not compressed yet.")
+MEMORY_DROPS = counter(
+    "watchkeeper_metrics_memory_drops", "Times that samples went before their retention, for memory."
+)
+MERGED = counter("watchkeeper_metrics_merged_samples", "Samples that were moved from short chunks into long ones.")
+
+
+class Upkeep:
+    """Runs on the event loop; the long work is done in threads, one after the other."""
+
+    def __init__(
+        self,
+        frames: Frames,
+        blocks: Blocks,
+        wal: Wal,
+        tombstones: Tombstones,
+        decoded: DecodedChunks,
+        symbols: Symbols,
+        settings: MetricSettings,
+        keeps: Sequence[Keep],
+        clock: Clock,
+        repeat: Callable[[], None],
+    ) -> None:
+        self._frames, self._blocks, self._wal, self._tombstones = frames, blocks, wal, tombstones
+        self._decoded, self._settings, self._clock = decoded, settings, clock
+        self._flusher = Flusher(frames, blocks, wal, tombstones, symbols, settings.block_ms, repeat)
+        self._compactor = Compactor(blocks, tombstones, symbols, settings.block_ms, settings.retention_ms, keeps)
+        self._pace = Pace(settings.compaction_share)
+        self._drift_ms = clock.now_ms() - clock.monotonic_s() * 1000
+        self._steady_from_s = self._try_again_s = -1e300
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to keep up."""
+        self._task = asyncio.create_task(self._keep_up(), name="metrics-upkeep")
+
+    async def stop(self) -> None:
+        """Give up what is under way."""
+        self._pace.stop()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        async with self._turn:  # a thread may still be writing
+            pass
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self.once()
+            except Exception:
+                log.exception("upkeep_failed")
+
+    async def once(self) -> None:
+        """Do all that is due."""
+        now_ms = self._clock.now_ms()
+        for frame in self._frames.all():
+            if frame.open_rows and now_ms - frame.latest_ms > _QUIET_MS:
+                frame.seal_all()
+        if self._is_steady(now_ms):
+            async with self._turn:
+                await self._flush_if_due(now_ms)
+                await self._compact(now_ms)
+                self._expire(now_ms)
+        self._bound_memory()
+        await self._merge()
+        self.renew(now_ms)
+        SERIES.set(self._frames.series)
+        SEALED_BYTES.set(self._sealed_bytes())
+        OPEN_BYTES.set(sum(frame.open_bytes for frame in self._frames.all()))
+        self._decoded.drop_idle()
+
+    def renew(self, now_ms: int) -> None:
+        """Give new frames to sources most of whose series ended."""
+        self._frames.renew(now_ms - _DEAD_MS)
+
+    # -- memory → blocks
+
+    async def flush(self, cutoff_ms: int) -> bool:
+        """Move all samples older than a moment into blocks."""
+        async with self._turn:
+            return await self._flusher.flush(max(cutoff_ms, self._blocks.cutoff_ms))
+
+    async def _flush_if_due(self, now_ms: int) -> None:
+        newest_ms, block_ms = min(self._frames.newest_ms(), now_ms), self._settings.block_ms
+        cutoff_ms = (newest_ms - block_ms // 2) // block_ms * block_ms
+        if self._pressed():
+            cutoff_ms = max(cutoff_ms, newest_ms - _PRESSED_MS)
+        cutoff_ms = max(cutoff_ms, self._blocks.cutoff_ms)
+        oldest_ms = min((frame.oldest_ms for frame in self._frames.all()), default=cutoff_ms)
+        if oldest_ms >= cutoff_ms or self._clock.monotonic_s() < self._try_again_s:
+            return
+        late_ms = self._settings.out_of_order_window_ms  # few late samples are not worth a block each half minute
+        if late_ms and oldest_ms >= self._blocks.cutoff_ms - late_ms and cutoff_ms == self._blocks.cutoff_ms:
+            return
+        if not await self._flusher.flush(cutoff_ms):
+            self._try_again_s = self._clock.monotonic_s() + _RETRY_S
+
+    def _pressed(self) -> bool:
+        settings = self._settings
+        return self._wal.size_bytes > settings.wal_bytes_max or self._sealed_bytes() > settings.memory_bytes_max
+
+    def _sealed_bytes(self) -> int:
+        return sum(frame.sealed_bytes for frame in self._frames.all())
+
+    def _bound_memory(self) -> None:
+        """Drop the oldest chunks while all take more than they may, because no block could be written."""
+        before_ms = None
+        while self._sealed_bytes() > self._settings.memory_bytes_max:
+            before_ms = min(frame.oldest_sealed_ms for frame in self._frames.all()) + _DROP_STEP_MS
+            self._frames.drop_before(before_ms)
+        if before_ms is not None:
+            MEMORY_DROPS.inc()
+            limit = self._settings.memory_bytes_max
+            log.warning("oldest_samples_dropped", before_ms=before_ms, memory_bytes_max=limit)
+
+    async def _merge(self) -> None:
+        """Make long chunks of short ones, in a thread: they take less memory and are read faster."""
+        for frame in self._frames.all():
+            while (due := frame.mergeable()) is not None:
+                strip, chunks = due
+                chunk = await asyncio.to_thread(merge, chunks)
+                if strip.replace(chunks, chunk):
+                    MERGED.inc(chunk.n_rows * len(chunk.columns))
+                    frame.publish()
+
+    # -- blocks
+
+    async def _compact(self, now_ms: int) -> None:
+        while due := self._compactor.due():
+            if not await self._rewrite(due, now_ms):
+                return
+        for block in self._compactor.expired(now_ms)[1]:
+            await self._rewrite([block], now_ms)
+
+    async def _rewrite(self, blocks: Sequence[Block], now_ms: int) -> bool:
+        try:
+            number = await asyncio.to_thread(self._compactor.write, blocks, now_ms, self._pace)
+        except Stopped:
+            return False
+        block = None if number is None else self._blocks.open(number)
+        if block is None:
+            return False
+        self._blocks.exchange([block], blocks)
+        log.info("blocks_compacted", blocks=len(blocks), into=block.number, bytes=block.file.size_bytes)
+        return True
+
+    def _expire(self, now_ms: int) -> None:
+        self._frames.drop_before(now_ms - self._settings.retention_ms)
+        self._wal.drop_before(now_ms - self._settings.retention_ms)
+        gone, _ = self._compactor.expired(now_ms)
+        if gone:
+            self._blocks.exchange((), gone)
+        while self._too_large() and self._blocks.all():
+            oldest = self._blocks.all()[0]
+            log.info("oldest_block_dropped", block=oldest.number, retention_bytes=self._settings.retention_bytes)
+            self._blocks.exchange((), [oldest])
+
+    def _too_large(self) -> bool:
+        limit = self._settings.retention_bytes
+        return 0 < limit < self._blocks.size_bytes + self._wal.size_bytes
+
+    def _is_steady(self, now_ms: int) -> bool:
+        """Say whether the clock goes on like the monotonic one; nothing is moved or dropped for a day after a jump."""
+        drift_ms = now_ms - self._clock.monotonic_s() * 1000
+        if abs(drift_ms - self._drift_ms) > _JUMP_MS:
+            log.warning("clock_jumped", by_ms=round(drift_ms - self._drift_ms))
+            self._drift_ms, self._steady_from_s = drift_ms, self._clock.monotonic_s() + 86_400
+        return self._clock.monotonic_s() >= self._steady_from_s
+
+    # -- deletion
+
+    async def delete(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> None:
+        """Note what is deleted; see MetricDb.delete_series."""
+        async with self._turn:
+            before = self._blocks.next_number
+            added = [Tombstone(tuple(matchers), start_ms, end_ms, before) for matchers in selectors]
+            await self._set_tombstones([*self._tombstones.all(), *added])
+
+    async def clean_tombstones(self) -> None:
+        """Write blocks anew that hold deleted samples."""
+        async with self._turn:
+            for block in self._compactor.deleted_from():
+                await self._rewrite([block], self._clock.now_ms())
+            oldest_ms = min((frame.oldest_ms for frame in self._frames.all()), default=1 << 62)
+            concerned = {one for block in self._compactor.deleted_from() for one in self._concerning(block)}
+            left = [one for one in self._tombstones.all() if one in concerned or one.end_ms >= oldest_ms]
+            if len(left) < len(self._tombstones.all()):
+                await self._set_tombstones(left)
+
+    def _concerning(self, block: Block) -> list[Tombstone]:
+        return self._tombstones.concerning(block.number, block.first_ms, block.last_ms)
+
+    async def _set_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        try:
+            await asyncio.to_thread(self._tombstones.set, tombstones)
+        except OSError as error:
+            raise Refused(f"cannot write tombstones: {error.strerror or error}") from error
