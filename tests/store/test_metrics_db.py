@@ -391,17 +391,38 @@ def test_a_jump_of_the_clock_drops_nothing() -> None:
     run(scenario)
 
 
-def test_the_memory_bound_drops_the_oldest() -> None:
+def fill_memory(db: MetricDb) -> None:
+    layout = db.layout("a", cpu(*map(str, range(200))))
+    chance = np.random.default_rng(1)
+    for step in range(1200):
+        db.append([Row(layout, NOW_MS - 10_000_000 + step * 1000, chance.random(200))])
+
+
+def test_what_memory_has_no_room_for_moves_into_blocks() -> None:
     async def scenario() -> None:
         db = make(memory_bytes_max=1 << 20)
         await db.start()
-        layout = db.layout("a", cpu(*map(str, range(200))))
-        chance = np.random.default_rng(1)
-        for step in range(1200):
-            db.append([Row(layout, NOW_MS - 10_000_000 + step * 1000, chance.random(200))])
+        fill_memory(db)
+        before = samples(db)
+        await db.keep_up()
+        assert db.stats()["memory_bytes"] < 1 << 20 and db.stats()["blocks"] == 1
+        assert samples(db) == before
+        await db.stop()
+
+    run(scenario)
+
+
+def test_the_memory_bound_drops_the_oldest_when_the_disk_takes_no_block() -> None:
+    async def scenario() -> None:
+        files = SimFiles()
+        db = make(files, memory_bytes_max=1 << 20)
+        await db.start()
+        fill_memory(db)
+        files.space = files.used() + 200_000
         await db.keep_up()
         times = sorted(next(iter(samples(db).values())))
         assert 100 < len(times) < 1200 and times[-1] == NOW_MS - 10_000_000 + 1199_000
+        assert db.stats()["blocks"] == 0
         await db.stop()
 
     run(scenario)

@@ -176,6 +176,7 @@ class Store(RuleBasedStateMachine):
     def upkeep(self) -> None:
         with patch("watchkeeper.store.metrics.frames._RENEW_COLUMNS_MIN", 2):
             self.loop.run_until_complete(self.keep_up())
+        self.now.floor_ms = self.db._blocks.cutoff_ms
 
     async def keep_up(self) -> None:
         await self.db.keep_up()

@@ -43,6 +43,7 @@ from watchkeeper.gateway.overview import Overview as GatewayOverview
 from watchkeeper.gateway.services import Sources
 from watchkeeper.model.clock import SystemClock
 from watchkeeper.model.doors import Part
+from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.metrics import exposition
 from watchkeeper.net.app import build_app
 from watchkeeper.net.auth import OpenDoor
@@ -51,12 +52,14 @@ from watchkeeper.net.listener import Listener
 from watchkeeper.notify.desk import Desk
 from watchkeeper.query.logql.engine import Engine as LogEngine
 from watchkeeper.query.promql.engine import Engine
+from watchkeeper.query.promql.parser import selectors
 from watchkeeper.rules.runner import RuleRunner
 from watchkeeper.show import serving
 from watchkeeper.show.dashboards import Dashboards
 from watchkeeper.store.files import RealFiles
 from watchkeeper.store.logs.db import LogDb
 from watchkeeper.store.metrics.db import MetricDb
+from watchkeeper.store.settings import Keep
 from watchkeeper.store.state.audit import AuditLog
 from watchkeeper.store.state.dashboards import Dashboards as KeptDashboards
 from watchkeeper.store.state.db import StateStore
@@ -96,7 +99,8 @@ def build(loaded: Loaded, options: Options) -> Machine:
     state = StateStore(own.state.address() or f"sqlite:///{(options.data / 'state.db').absolute()}")
 
     # store
-    metrics = MetricDb(files, own.metrics, clock)
+    keeps = [Keep(tuple(selectors(one.match)), parse_duration(one.keep)) for one in own.metrics.retention]
+    metrics = MetricDb(files, own.metrics, clock, keeps)
     logs = LogDb(files, own.logs, clock)
 
     # collect

@@ -1,8 +1,10 @@
 """What can be set about the stores, said once."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from watchkeeper.model.document import Settings, setting
+from watchkeeper.model.matchers import Matcher
 
 
 class WalSettings(Settings):
@@ -27,6 +29,14 @@ class KeepSettings(Settings):
 
     match: str = setting("", 'A selector, such as {job="debug"}.')
     keep: str = setting("", "How long, such as 2d; longer or shorter than the retention of the rest.")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The same, read: how long series are kept that match; of several, the first that matches counts."""
+
+    matchers: tuple[Matcher, ...]
+    keep_ms: int
 
 
 class MetricSettings(Settings):

@@ -225,7 +225,10 @@ class Blocks:
             file = BlockFile(self._files, path)
             contents = file.contents()
             tables = [self._shared(file, contents, at) for at in range(len(contents.tables))]
-        except (Damaged, OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        except OSError as error:  # perhaps it can be read another time
+            log.warning("block_not_opened", path=path, error=str(error))
+            return None
+        except (Damaged, ValueError, KeyError, IndexError, TypeError) as error:
             DAMAGED.inc()
             log.warning("block_set_aside", path=path, error=str(error))
             self._set_aside(path)

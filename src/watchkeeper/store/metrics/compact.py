@@ -7,14 +7,13 @@ before the newest cutoff and has several blocks gets one in their place.
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import structlog
 
 from watchkeeper.model.errors import Damaged
 from watchkeeper.model.labels import LabelTable, Symbols
-from watchkeeper.model.matchers import Matcher, match_table
+from watchkeeper.model.matchers import match_table
 from watchkeeper.model.metrics import counter
 from watchkeeper.store.metrics.block import BlockWriter
 from watchkeeper.store.metrics.blocks import Block, Blocks, BlockView
@@ -22,6 +21,7 @@ from watchkeeper.store.metrics.chunk import Columns
 from watchkeeper.store.metrics.deletion import Tombstone, Tombstones, edit_of
 from watchkeeper.store.metrics.pack import Edit, Piece, write_frame
 from watchkeeper.store.metrics.strip import closed
+from watchkeeper.store.settings import Keep
 
 log = structlog.get_logger(__name__)
 
@@ -33,14 +33,6 @@ COMPACTIONS = counter(
     "prometheus_tsdb_compactions", "Total number of compactions that were executed for the partition."
 )
 FAILED = counter("prometheus_tsdb_compactions_failed", "Total number of compactions that failed for the partition.")
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """How long series are kept that match; the first one that matches counts."""
-
-    matchers: tuple[Matcher, ...]
-    keep_ms: int
 
 
 class Stopped(Exception):
@@ -153,12 +145,13 @@ class Compactor:
         raises  Stopped
         """
         COMPACTIONS.inc()
-        number, writer = self._blocks.writer()
+        writer = None
         tombstones = {
             block.number: self._tombstones.concerning(block.number, block.first_ms, block.last_ms) for block in blocks
         }
         age_ms = now_ms - max(block.last_ms for block in blocks)
         try:
+            number, writer = self._blocks.writer()
             for source, views in self._by_source(blocks):
                 self._write_source(writer, source, views, tombstones, age_ms, pace)
             mark, cutoff_ms = max((one.contents.mark, one.contents.cutoff_ms) for one in blocks)
@@ -170,12 +163,12 @@ class Compactor:
         except OSError as error:
             FAILED.inc()
             log.warning("compaction_failed", blocks=[block.number for block in blocks], error=str(error))
-        except Stopped:
-            writer.abandon()
-            raise
         else:
-            return number
-        writer.abandon()
+            written, writer = number, None
+            return written
+        finally:
+            if writer is not None:
+                writer.abandon()
         return None
 
     def _write_source(
@@ -197,9 +190,13 @@ class Compactor:
             for _, view in views
         ]
         deleted = list({one: None for block, _ in views for one in tombstones[block.number]})
+        first_ms, last_ms = min(view.said.first_ms for _, view in views), max(view.said.last_ms for _, view in views)
 
         def edit(table: LabelTable) -> tuple[Columns | None, Edit | None]:
             kept = self._kept(table, age_ms)
+            for one in deleted:
+                if one.start_ms <= first_ms and one.end_ms >= last_ms:
+                    kept &= ~match_table(one.matchers, table)
             left = None if kept.all() else np.flatnonzero(kept).astype(np.int32)
             return left, edit_of(deleted, table if left is None else table.take(left))
 

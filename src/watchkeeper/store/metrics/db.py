@@ -23,7 +23,6 @@ from watchkeeper.model.metrics import counter
 from watchkeeper.store.files import Files
 from watchkeeper.store.metrics import select
 from watchkeeper.store.metrics.blocks import Blocks
-from watchkeeper.store.metrics.compact import Keep
 from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.deletion import Tombstones
 from watchkeeper.store.metrics.exemplars import ExemplarRing
@@ -42,7 +41,7 @@ from watchkeeper.store.metrics.record import (
 )
 from watchkeeper.store.metrics.select import View
 from watchkeeper.store.metrics.upkeep import Upkeep
-from watchkeeper.store.settings import MetricSettings
+from watchkeeper.store.settings import Keep, MetricSettings
 from watchkeeper.store.wal import Wal
 
 log = structlog.get_logger(__name__)

@@ -1,7 +1,7 @@
 """All frames of the store: by source for writing, by metric name for reading.
 
 A frame's columns are never taken back, so a source whose series come and go is given a new frame when most columns
-of the old one are dead. The old one is read until its samples are past the retention; layouts that were made for it
+of the old one are dead. The old one is read until its samples are in blocks; layouts that were made for it
 are exchanged when they are next used.
 """
 

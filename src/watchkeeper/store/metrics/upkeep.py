@@ -13,12 +13,12 @@ from watchkeeper.model.labels import Symbols
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.store.metrics.blocks import Block, Blocks
 from watchkeeper.store.metrics.chunk import merge
-from watchkeeper.store.metrics.compact import Compactor, Keep, Pace, Stopped
+from watchkeeper.store.metrics.compact import Compactor, Pace, Stopped
 from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.deletion import Tombstone, Tombstones
 from watchkeeper.store.metrics.flush import Flusher
 from watchkeeper.store.metrics.frames import SERIES, Frames
-from watchkeeper.store.settings import MetricSettings
+from watchkeeper.store.settings import Keep, MetricSettings
 from watchkeeper.store.wal import Wal
 
 log = structlog.get_logger(__name__)
