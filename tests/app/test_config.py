@@ -61,11 +61,11 @@ def test_every_fault_of_every_file_is_told_at_once(tmp_path: Path) -> None:
         prometheus="global:\n  scrape_interval: soon\nrule_files: [rules.yml]\n",
         rules="groups:\n- name: g\n  rules:\n  - record: r\n    expr: 'sum('\n",
         alertmanager="route: {receiver: nobody}\n",
-        watchkeeper="metrics:\n  retention: 5d\n",
+        watchkeeper="metrics:\n  retention_days: 5\n",
     )
     faults = _faults(tmp_path)
     assert any(fault.startswith("prometheus.yml:2: global.scrape_interval: got 'soon'") for fault in faults), faults
-    assert any(fault.startswith("watchkeeper.yml:2: metrics.retention: got an unknown field") for fault in faults)
+    assert any(fault.startswith("watchkeeper.yml:2: metrics.retention_days: got an unknown field") for fault in faults)
     assert any(fault.startswith("alertmanager.yml:1: route.receiver: got 'nobody'") for fault in faults)
 
 
