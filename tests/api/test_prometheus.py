@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from watchkeeper.api import batch, status
-from watchkeeper.api.matrix_json import number_text, number_texts, stamp
+from watchkeeper.api.points_json import number_text, number_texts, stamp
 from watchkeeper.api.prometheus import routes
 from watchkeeper.model.errors import BadInput
 from watchkeeper.net.routing import ANONYMOUS, Call, Scope

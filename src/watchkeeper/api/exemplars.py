@@ -10,7 +10,7 @@ import orjson
 from starlette.responses import Response
 
 from watchkeeper.api.envelope import error, refusing, success_bytes
-from watchkeeper.api.matrix_json import number_text, stamp
+from watchkeeper.api.points_json import number_text, stamp
 from watchkeeper.api.prometheus_params import EARLIEST_MS, LATEST_MS, time_ms
 from watchkeeper.model.doors import ExemplarReader, Matchers
 from watchkeeper.model.errors import BadInput
