@@ -25,7 +25,7 @@ from watchkeeper.net.protobuf import BrokenMessage
 VERSION_1, VERSION_2 = "prometheus.WriteRequest", "io.prometheus.write.v2.Request"
 
 _EXAMPLES_MAX = 3
-_PARTIAL = 4  # a row for less than a quarter of its frame gets a layout of its own
+_PARTIAL = 16  # a row for less than a sixteenth of its frame gets a layout of its own
 _LAYOUTS_PER_SOURCE_MAX = 16
 _PLANS_MAX = 64
 
@@ -132,6 +132,7 @@ class RemoteWrite:
         self._source_list: list[_Source] = []
         self._source_of = np.zeros(1024, np.int32)
         self._place_of = np.zeros(1024, np.int64)  # of each series in its source's full layout
+        self._last_turn = np.zeros(1024, np.int64)  # scratch
         self._readers = {
             message: RequestReader(walk, self._known, self._identify, self._refuse)
             for message, walk in ((VERSION_1, walk_request), (VERSION_2, walk_symbols))
@@ -212,6 +213,7 @@ class RemoteWrite:
         if number == len(self._source_of):
             self._source_of = np.concatenate([self._source_of, np.zeros_like(self._source_of)])
             self._place_of = np.concatenate([self._place_of, np.zeros_like(self._place_of)])
+            self._last_turn = np.zeros(len(self._place_of), np.int64)
         self._keys.append(key)
         self._fresh[number] = labels
         self._known[key] = number
@@ -284,13 +286,18 @@ class RemoteWrite:
         order = np.lexsort((times, sources))
         cuts = np.flatnonzero((np.diff(sources[order]) != 0) | (np.diff(times[order]) != 0)) + 1
         parts = np.split(good[order], cuts)
-        distinct = len(np.unique(columns.series[good])) == len(good)
+        distinct = self._are_distinct(columns.series[good])
         groups = [group for part in parts for group in self._groups_of(columns.series, part, distinct=distinct)]
         if columns.shape >= 0 and distinct and len(np.unique(sources)) == len(groups):
             self._plans[columns.shape] = groups
             if len(self._plans) > _PLANS_MAX:
                 self._plans.popitem(last=False)
         return groups
+
+    def _are_distinct(self, series: Ints) -> bool:
+        turns = np.arange(len(series))
+        self._last_turn[series] = turns
+        return bool((self._last_turn[series] == turns).all())
 
     def _groups_of(self, series: Ints, which: Ints, *, distinct: bool) -> Iterator[_Group]:
         """Make one group of samples of one source and time, or more when they name a series more than once."""

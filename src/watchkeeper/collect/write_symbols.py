@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.collect.write_wire import KINDS, SAMPLE, ZERO_SAMPLE, Walk, WireSeries, read_sample
+from watchkeeper.collect.write_scan import find_entries, find_samples
+from watchkeeper.collect.write_wire import KINDS, Walk, WireSeries, read_sample
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import MetricMetadata
 from watchkeeper.net.protobuf import (
@@ -38,7 +39,9 @@ from watchkeeper.net.protobuf import field as bytes_field
 _FAMILY_ENDS = ("_bucket", "_count", "_sum")
 _WHOLE = frozenset({"histogram", "gaugehistogram", "summary"})
 _REF_BYTES_MAX = 4
+_CREATED_BYTES_MAX = 9
 _NAME = b"__name__"
+_SHORT = 124  # a label of fewer bytes has lengths of one byte
 
 Ints = npt.NDArray[np.int64]
 
@@ -63,12 +66,13 @@ def walk_symbols(body: bytes, *, simple: bool = True) -> Walk:
     simple  whether to look for simple series
     raises  BrokenMessage when it is no protobuf, or a field is of another type
     """
-    symbols: list[bytes] = []
     spans: list[tuple[int, int]] = []
-    found, at, end = _Simple(), 0, len(body)
+    symbols, at = _read_symbols(body)
+    found, end = _Simple(), len(body)
+    scan = _Scan(body, at) if simple else None
     while at < end:
-        if simple:
-            at = _walk_simple(body, at, found)
+        if scan is not None:
+            at = scan.take(at, found)
             if at >= end:
                 break
         number, kind, start, stop = read_field(body, at, end)
@@ -89,31 +93,61 @@ def walk_symbols(body: bytes, *, simple: bool = True) -> Walk:
     return walk
 
 
-def _walk_simple(body: bytes, at: int, found: _Simple) -> int:
-    """Take series with one sample each; gives where the first begins that is anything else."""
-    refs, tails, value_at, time_at = found.refs, found.tails, found.value_at, found.time_at
-    end_of_body = len(body)
-    while at + 4 < end_of_body and body[at] == 0x2A:
-        length, start = body[at + 1], at + 2
-        if length >= 0x80 and body[start] < 0x80:
-            length, start = length & 0x7F | body[start] << 7, at + 3
-        elif length >= 0x80:
-            length, start = read_varint(body, at + 1, end_of_body)
-        end, cut = start + length, start + 2 + body[start + 1]
-        if end > end_of_body or body[start] != 0x0A or body[start + 1] >= 0x80:
+def _read_symbols(body: bytes) -> tuple[list[bytes], int]:
+    """Read the short strings of the table at the beginning of a body; gives where the first other field begins."""
+    symbols, at, end = [], 0, len(body)
+    while at + 1 < end and body[at] == 0x22 and body[at + 1] < 0x80:
+        stop = at + 2 + body[at + 1]
+        if stop > end:
             break
-        if body.startswith(SAMPLE, cut) and cut + 18 <= end and body[cut + 11] == 0x10:
-            value, stop = cut + 3, cut + 18
-        elif body.startswith(ZERO_SAMPLE, cut) and cut + 9 <= end:
-            value, stop = -1, cut + 9
-        else:
+        symbols.append(body[at + 2 : stop])
+        at = stop
+    return symbols, at
+
+
+class _Scan:
+    """Simple series of a body, found all at once."""
+
+    def __init__(self, body: bytes, first: int) -> None:
+        self._body = body
+        raw = np.frombuffer(body, np.uint8)
+        self._samples = samples = find_samples(raw)
+        entries = find_entries(raw, first, 0x2A, _ends(raw, samples.stops))
+        at = np.minimum(entries.heads, len(raw) - 2)
+        short = (raw[at] == 0x0A) & (raw[at + 1] < 0x80) & (at + 2 + raw[at + 1] == samples.places)
+        self._entries = entries.only(short)
+
+    def take(self, at: int, found: _Simple) -> int:
+        """Take the simple series in a row that begin at a byte; gives where the next field begins."""
+        entries, samples, body = self._entries, self._samples, self._body
+        first, last = entries.run(at)
+        if first == last:
+            return at
+        heads, cuts = (entries.heads[first:last] + 2).tolist(), samples.places[first:last].tolist()
+        stops, ends = samples.stops[first:last].tolist(), entries.ends[first:last].tolist()
+        found.refs += [body[head:cut] for head, cut in zip(heads, cuts, strict=True)]
+        found.tails += [body[stop:end] for stop, end in zip(stops, ends, strict=True)]
+        found.value_at += samples.value_at[first:last].tolist()
+        found.time_at += (samples.stops[first:last] - 6).tolist()
+        return int(entries.ends[last - 1])
+
+
+def _ends(raw: npt.NDArray[np.uint8], stops: Ints) -> Ints:
+    """Give where series end whose samples end at `stops`: behind metadata and created timestamp, if any."""
+    padded = np.concatenate([raw, np.zeros(2, np.uint8)])
+    ends = stops + np.where(
+        (padded[stops] == 0x2A) & (padded[stops + 1] < 0x80), 2 + padded[stops + 1].astype(np.int64), 0
+    )
+    ends = np.minimum(ends, len(raw))
+    # Protobuf is not told from what follows it by its first byte alone; a wrong guess fails the check of lengths.
+    created = padded[ends] == 0x30
+    more, ends = created, ends + created
+    for _ in range(_CREATED_BYTES_MAX):
+        more = more & (padded[np.minimum(ends, len(raw))] >= 0x80)
+        if not more.any():
             break
-        refs.append(body[start + 2 : cut])
-        tails.append(body[stop:end])
-        value_at.append(value)
-        time_at.append(stop - 6)
-        at = end
-    return at
+        ends = ends + more
+    return ends + created
 
 
 def _keys(found: _Simple, symbols: Sequence[bytes], metadata: dict[str, MetricMetadata]) -> list[bytes] | None:
@@ -123,8 +157,10 @@ def _keys(found: _Simple, symbols: Sequence[bytes], metadata: dict[str, MetricMe
         return None
     pairs, cuts = decoded
     codes, places = np.unique(pairs[:, 0] * len(symbols) + pairs[:, 1], return_inverse=True)
-    texts = [_label(symbols[code // len(symbols)], symbols[code % len(symbols)]) for code in codes.tolist()]
-    labels = [texts[place] for place in places.tolist()]
+    names, values = (codes // len(symbols)).tolist(), (codes % len(symbols)).tolist()
+    texts = np.empty(len(codes), object)
+    texts[:] = [_label(symbols[name], symbols[value]) for name, value in zip(names, values, strict=True)]
+    labels = texts[places].tolist()
     stops = cuts.tolist()
     keys = [b"".join(labels[start:stop]) for start, stop in zip([0, *stops], stops, strict=False)]
     told = {tail: _read_tail(tail, symbols) for tail in set(found.tails)}
@@ -166,6 +202,8 @@ def _references(refs: Sequence[bytes], n_symbols: int) -> tuple[Ints, Ints] | No
 
 
 def _label(name: bytes, value: bytes) -> bytes:
+    if len(name) + len(value) < _SHORT:
+        return b"\n%c\n%c%b\x12%c%b" % (len(name) + len(value) + 4, len(name), name, len(value), value)
     return bytes_field(1, bytes_field(1, name) + bytes_field(2, value))
 
 

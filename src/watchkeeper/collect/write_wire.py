@@ -11,6 +11,9 @@ source  prometheus.io/docs/specs/prw/remote_write_spec
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from watchkeeper.collect.write_scan import find_entries, find_samples
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import MetricMetadata
@@ -29,6 +32,7 @@ from watchkeeper.net.protobuf import (
 
 KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
 SAMPLE = b"\x12\x10\x09"  # a sample of 16 bytes: value, then a time of 6
+_FEW = 64  # series read one by one before looking again for what was found at once
 ZERO_SAMPLE = b"\x12\x07\x10"  # protobuf leaves out a value of zero
 
 
@@ -74,9 +78,11 @@ def walk_request(body: bytes, *, simple: bool = True) -> Walk:
     raises  BrokenMessage when it is no protobuf, or a field is of another type
     """
     walk, at, end = Walk(), 0, len(body)
+    scan = _Scan(body) if simple else None
     while at < end:
-        if simple:
-            at = _walk_simple(body, at, walk)
+        if scan is not None:
+            at = scan.take(at, walk)
+            at = _walk_simple(body, at, walk) if at < end else at
             if at >= end:
                 break
         number, kind, start, stop = read_field(body, at, end)
@@ -91,10 +97,34 @@ def walk_request(body: bytes, *, simple: bool = True) -> Walk:
     return walk
 
 
+class _Scan:
+    """Simple series of a body, found all at once."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        raw = np.frombuffer(body, np.uint8)
+        self._samples = find_samples(raw)
+        self._entries = find_entries(raw, 0, 0x0A, self._samples.stops)
+
+    def take(self, at: int, walk: Walk) -> int:
+        """Take the simple series in a row that begin at a byte; gives where the next field begins."""
+        entries, samples, body = self._entries, self._samples, self._body
+        first, last = entries.run(at)
+        if first == last:
+            return at
+        heads, cuts = entries.heads[first:last].tolist(), samples.places[first:last].tolist()
+        walk.keys += [body[head:cut] for head, cut in zip(heads, cuts, strict=True)]
+        walk.value_at += samples.value_at[first:last].tolist()
+        walk.time_at += (samples.stops[first:last] - 6).tolist()
+        return int(entries.ends[last - 1])
+
+
 def _walk_simple(body: bytes, at: int, walk: Walk) -> int:
-    """Take series with one sample each; gives where the first begins that is anything else."""
+    """Take a few series with one sample each; gives where the first begins that is anything else, or the next."""
     keys, value_at, time_at, end_of_body = walk.keys, walk.value_at, walk.time_at, len(body)
-    while at + 2 < end_of_body and body[at] == 0x0A:
+    for _ in range(_FEW):
+        if at + 2 >= end_of_body or body[at] != 0x0A:
+            break
         length, start = body[at + 1], at + 2
         if length >= 0x80 and body[start] < 0x80:  # two bytes, as nearly always
             length, start = length & 0x7F | body[start] << 7, at + 3
