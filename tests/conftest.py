@@ -1,10 +1,11 @@
 """In continuous integration nothing is skipped but what reads the folder beside the clone, which not everybody has."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from tests.postgres import Postgres, running_postgres
 
 _NOT_THERE = "shared"
 
@@ -19,3 +20,9 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {reason}"
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server

@@ -1,6 +1,6 @@
 """The desk and its API as a process of its own: what the real Alertmanager is compared with, and what is killed.
 
-Run as: desk_process.py CONFIG DATA HOST:PORT
+Run as: desk_process.py CONFIG DATA HOST:PORT [STATE_URL]
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from watchkeeper.notify.settings import load_config
 from watchkeeper.store.state.db import StateStore
 
 
-async def main(config: Path, data: Path, listen: str) -> None:
+async def main(config: Path, data: Path, listen: str, url: str = "") -> None:
     data.mkdir(parents=True, exist_ok=True)
-    state, client = StateStore(f"sqlite:///{data / 'state.db'}"), Client("desk/1")
+    state, client = StateStore(url or f"sqlite:///{data / 'state.db'}"), Client("desk/1")
     desk = Desk(DeskSettings(), state, SystemClock(), client, f"http://{listen}")
     desk.apply(load_config(config))
     await desk.start()
@@ -40,4 +40,4 @@ async def main(config: Path, data: Path, listen: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))

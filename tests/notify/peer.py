@@ -131,12 +131,12 @@ class Server:
 
 
 @contextmanager
-def ours(folder: Path, config: str) -> Iterator[Server]:
+def ours(folder: Path, config: str, state_url: str = "") -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "alertmanager.yml").write_text(config)
     script = Path(__file__).with_name("desk_process.py")
-    files = [str(folder / "alertmanager.yml"), str(folder / "data")]
-    server = Server(lambda address: [sys.executable, str(script), *files, address], folder)
+    files, more = [str(folder / "alertmanager.yml"), str(folder / "data")], [state_url] if state_url else []
+    server = Server(lambda address: [sys.executable, str(script), *files, address, *more], folder)
     try:
         yield server
     finally:

@@ -1,15 +1,11 @@
 """Real programs for the length of a test."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.peers import free_port
-from tests.system.programs import Hook, Redis, Watchkeeper, listening, running
-from tests.waiting import wait_until
+from tests.postgres import Postgres
+from tests.system.programs import Hook, Redis, Watchkeeper
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +16,9 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def postgres_port() -> Iterator[int]:
-    """A PostgreSQL server of its own; as root it runs under the postgres user, which it demands."""
-    folder, port = Path("/tmp") / f"watchkeeper-postgres-{os.getpid()}", free_port()
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    assert binaries, "PostgreSQL is not installed: run tools/test-servers"
-    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
-    folder.mkdir()
-    if as_user:
-        shutil.chown(folder, "postgres", "postgres")
-    try:
-        initdb = [str(binaries[-1] / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "postgres"]
-        subprocess.run([*as_user, *initdb], check=True, stdout=subprocess.DEVNULL, cwd="/")
-        serve = [str(binaries[-1] / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder)]
-        with running([*as_user, *serve, "-c", "listen_addresses=127.0.0.1"], cwd="/"):
-            wait_until("PostgreSQL to listen", lambda: listening(port))
-            yield port
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture
+def postgres_port(postgres: Postgres) -> int:
+    return postgres.port
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 from watchkeeper.store.state.dashboards import Dashboards, Folder
@@ -10,8 +9,8 @@ def _save(shelf: Dashboards, uid: str, replaces: int | None, **more: Any) -> int
     return shelf.save(uid, b'{"x":1}', replaces=replaces, **fields)
 
 
-def test_versions_count_up_and_guard(tmp_path: Path) -> None:
-    shelf = Dashboards(StateStore(f"sqlite:///{tmp_path / 'state.db'}"))
+def test_versions_count_up_and_guard(url: str) -> None:
+    shelf = Dashboards(StateStore(url))
     assert _save(shelf, "u", 0) == 1
     assert _save(shelf, "u", 0) is None and _save(shelf, "u", 7) is None
     assert _save(shelf, "u", 1, title="Two", now_ms=6) == 2
@@ -24,8 +23,8 @@ def test_versions_count_up_and_guard(tmp_path: Path) -> None:
     assert {each.uid for each in shelf.heads()} == {"u", "v"}
 
 
-def test_folders_and_removal(tmp_path: Path) -> None:
-    shelf = Dashboards(StateStore(f"sqlite:///{tmp_path / 'state.db'}"))
+def test_folders_and_removal(url: str) -> None:
+    shelf = Dashboards(StateStore(url))
     assert shelf.add_folder(Folder("f", "Folder")) and not shelf.add_folder(Folder("f", "Other"))
     assert _save(shelf, "u", 0, folder_uid="f") == 1
     assert shelf.heads()[0].folder_uid == "f" and shelf.folders() == [Folder("f", "Folder")]

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.keys import Keys
 
@@ -11,8 +9,8 @@ def _add(keys: Keys, name: str, at: int, now_ms: int = 0, expires_ms: int | None
     return keys.add(name, HASHES[at], "wk_abcd", scopes, created_by="me", now_ms=now_ms, expires_ms=expires_ms)
 
 
-def test_a_key_is_good_until_it_expires_or_is_revoked(tmp_path: Path) -> None:
-    keys = Keys(StateStore(f"sqlite:///{tmp_path / 'state.db'}"))
+def test_a_key_is_good_until_it_expires_or_is_revoked(url: str) -> None:
+    keys = Keys(StateStore(url))
     number = _add(keys, "a", 0, now_ms=5, expires_ms=100)
     assert number is not None
     key = keys.find(HASHES[0])
@@ -24,16 +22,16 @@ def test_a_key_is_good_until_it_expires_or_is_revoked(tmp_path: Path) -> None:
     assert keys.find(HASHES[1]) is None
 
 
-def test_a_name_is_free_again_when_its_key_is_over(tmp_path: Path) -> None:
-    keys = Keys(StateStore(f"sqlite:///{tmp_path / 'state.db'}"))
+def test_a_name_is_free_again_when_its_key_is_over(url: str) -> None:
+    keys = Keys(StateStore(url))
     assert _add(keys, "a", 0, expires_ms=100) == 1
     assert _add(keys, "a", 1, now_ms=99) is None
     assert _add(keys, "a", 1, now_ms=100) is not None
     assert [key.name for key in keys.all()] == ["a", "a (before #1)"]
 
 
-def test_use_is_noted(tmp_path: Path) -> None:
-    keys = Keys(StateStore(f"sqlite:///{tmp_path / 'state.db'}"))
+def test_use_is_noted(url: str) -> None:
+    keys = Keys(StateStore(url))
     number = _add(keys, "a", 0)
     assert number is not None
     keys.touch(number, 77)

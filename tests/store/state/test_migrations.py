@@ -1,22 +1,28 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
+from tests.postgres import Postgres
 
-from watchkeeper.model.errors import Damaged
+from watchkeeper.model.errors import BadInput, Damaged, Refused
+from watchkeeper.store.state import db
 from watchkeeper.store.state.db import StateStore
+from watchkeeper.store.state.notifications import LogEntry, LogKey, load_notifications, save_notifications
 from watchkeeper.store.state.schema import metadata
 
 
-def test_the_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'state.db'}"
-    StateStore(url).close()
-    with create_engine(url).connect() as connection:
+def test_the_migrations_make_exactly_the_schema(url: str) -> None:
+    state = StateStore(url)
+    with state.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
         assert compare_metadata(context, metadata) == []
+    state.close()
 
 
 def test_every_column_stands_as_the_schema_has_it(tmp_path: Path) -> None:
@@ -38,6 +44,47 @@ def test_every_column_stands_as_the_schema_has_it(tmp_path: Path) -> None:
         }
 
     assert shape(url) == shape(plain)
+
+
+def test_a_store_of_the_first_release_keeps_its_notification_log(url: str) -> None:
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    config = Config()
+    config.set_main_option("script_location", str(Path(db.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        names = "group_key, receiver, integration, position, sent_ms, expires_ms, firing, resolved"
+        connection.execute(
+            text(
+                f"INSERT INTO notification_log ({names})"
+                """ VALUES ('{}\\:{}', 'web', 'webhook', 0, 1, 2, '["0f"]', '[]')"""
+            )
+        )
+    engine.dispose()
+    state = StateStore(url)
+    key = LogKey("{}:{}", "web", "webhook", 0)
+    assert load_notifications(state) == [LogEntry(key, 1, 2, frozenset({15}), frozenset())]
+    newer = LogEntry(key, 3, 4, frozenset(), frozenset({15}))
+    save_notifications(state, [newer])
+    assert load_notifications(state) == [newer]
+    state.close()
+
+
+def test_processes_that_start_together_migrate_once(postgres: Postgres) -> None:
+    url = postgres.database()
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: StateStore(url), range(4)))
+    with stores[0].read() as connection:
+        assert connection.execute(text("select count(*) from alembic_version")).scalar_one() == 1
+    for store in stores:
+        store.close()
+
+
+def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
+    with pytest.raises(Refused, match=r"cannot open state store postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/x"):
+        StateStore("postgresql://me:secret@127.0.0.1:1/x")
+    with pytest.raises(BadInput, match="want sqlite:///… or postgresql://…"):
+        StateStore("nonsense")
 
 
 def test_an_older_store_is_migrated_and_a_second_start_changes_nothing(tmp_path: Path) -> None:

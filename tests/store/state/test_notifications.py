@@ -1,5 +1,3 @@
-from pathlib import Path
-
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.notifications import (
     LogEntry,
@@ -10,8 +8,8 @@ from watchkeeper.store.state.notifications import (
 )
 
 
-def test_keeps_the_last_entry_of_each_integration(tmp_path: Path) -> None:
-    state = StateStore(f"sqlite:///{tmp_path / 'state.db'}")
+def test_keeps_the_last_entry_of_each_integration(url: str) -> None:
+    state = StateStore(url)
     keys = [LogKey('{}/{a="b"}:{}', "web", "webhook", at) for at in range(2)]
     every = frozenset({0, 1, (1 << 64) - 1})
     save_notifications(state, [LogEntry(key, 10, 20, every, frozenset()) for key in keys])
@@ -22,3 +20,10 @@ def test_keeps_the_last_entry_of_each_integration(tmp_path: Path) -> None:
     ]
     drop_notifications(state, 25)
     assert [one.key for one in load_notifications(state)] == [keys[0]]
+
+
+def test_a_group_key_may_be_long(url: str) -> None:
+    state = StateStore(url)
+    entry = LogEntry(LogKey("{}:{a=" + "x" * 100_000 + "}", "r" * 500, "webhook", 0), 1, 2, frozenset({1}), frozenset())
+    save_notifications(state, [entry])
+    assert load_notifications(state) == [entry]

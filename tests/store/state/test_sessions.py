@@ -1,5 +1,3 @@
-from pathlib import Path
-
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.sessions import Sessions
 from watchkeeper.store.state.users import Users
@@ -7,16 +5,16 @@ from watchkeeper.store.state.users import Users
 ONE, TWO, THREE = b"1" * 32, b"2" * 32, b"3" * 32
 
 
-def _store(tmp_path: Path) -> tuple[Users, Sessions]:
-    state = StateStore(f"sqlite:///{tmp_path / 'state.db'}")
+def _store(url: str) -> tuple[Users, Sessions]:
+    state = StateStore(url)
     users = Users(state)
     users.add("a", "Admin", "h", 1)
     users.add("b", "Viewer", "h", 1)
     return users, Sessions(state)
 
 
-def test_a_session_knows_the_role_of_today(tmp_path: Path) -> None:
-    users, sessions = _store(tmp_path)
+def test_a_session_knows_the_role_of_today(url: str) -> None:
+    users, sessions = _store(url)
     sessions.start(ONE, 2, 10, 100, "::1")
     found = sessions.find(ONE)
     assert found is not None and (found.login, found.role, found.disabled) == ("b", "Viewer", False)
@@ -27,8 +25,8 @@ def test_a_session_knows_the_role_of_today(tmp_path: Path) -> None:
     assert sessions.find(TWO) is None
 
 
-def test_sessions_end_one_by_one_or_all(tmp_path: Path) -> None:
-    users, sessions = _store(tmp_path)
+def test_sessions_end_one_by_one_or_all(url: str) -> None:
+    users, sessions = _store(url)
     for token, user in ((ONE, 1), (TWO, 2), (THREE, 2)):
         sessions.start(token, user, 10, 100, "::1")
     sessions.end(THREE)
@@ -38,8 +36,8 @@ def test_sessions_end_one_by_one_or_all(tmp_path: Path) -> None:
     assert users.remove(2) and sessions.find(TWO) is None, "they go with the person"
 
 
-def test_those_that_are_over_are_forgotten(tmp_path: Path) -> None:
-    _, sessions = _store(tmp_path)
+def test_those_that_are_over_are_forgotten(url: str) -> None:
+    _, sessions = _store(url)
     sessions.start(ONE, 1, 10, 100, "::1")
     sessions.start(TWO, 1, 10, 1000, "::1")
     sessions.touch(TWO, 90)

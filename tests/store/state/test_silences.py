@@ -1,11 +1,8 @@
-from pathlib import Path
-
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.silences import SilenceRow, drop_silences, load_silences, save_silences
 
 
-def test_gives_back_what_was_written_also_to_another_process(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'state.db'}"
+def test_gives_back_what_was_written_also_to_another_process(url: str) -> None:
     state, matcher = StateStore(url), {"name": "ä", "value": "b.*\n", "isRegex": True, "isEqual": False}
     rows = [SilenceRow(str(at), [matcher], 1, 2 + at, 3, "me", "why\r\n", {"x": "y"}) for at in range(3)]
     save_silences(state, rows)

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from watchkeeper.store.state.db import StateStore
@@ -7,8 +5,8 @@ from watchkeeper.store.state.users import Users
 
 
 @pytest.fixture
-def users(tmp_path: Path) -> Users:
-    return Users(StateStore(f"sqlite:///{tmp_path / 'state.db'}"))
+def users(url: str) -> Users:
+    return Users(StateStore(url))
 
 
 def test_people_are_found_whatever_the_case(users: Users) -> None:

@@ -5,11 +5,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, OperationalError
 
-from watchkeeper.model.errors import Damaged
+from watchkeeper.model.errors import BadInput, Damaged, Refused
 
 _HERE = Path(__file__).parent
+_MIGRATION_LOCK = 7_357_001  # of PostgreSQL's advisory locks: any number that no other program here takes
+_POSTGRES_CONNECT = {  # a server that is cut off is noticed within seconds, not after the kernel's quarter of an hour
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+    "application_name": "watchkeeper",
+}
 
 
 class StateStore:
@@ -18,16 +28,23 @@ class StateStore:
     Each statement block is one transaction; it is on the disk when `write` returns (SQLite: WAL with synchronous
     FULL). Blocks are short and may run in any thread.
 
-    url     SQLAlchemy's, such as sqlite:////var/lib/watchkeeper/state.db or postgresql+psycopg://…
-    raises  Damaged when SQLite's own check finds a fault
+    url     SQLAlchemy's or libpq's, such as sqlite:////var/lib/watchkeeper/state.db or postgresql://user@host/name
+    raises  Damaged when SQLite's own check finds a fault; Refused when PostgreSQL does not answer
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, pool_pre_ping=True)
-        if self._engine.dialect.name == "sqlite":
+        self._engine = _engine(url)
+        self.is_shared = self._engine.dialect.name != "sqlite"
+        if not self.is_shared:
             event.listen(self._engine, "connect", _make_durable)
             self._check()
-        self._migrate()
+            self._migrate()
+            return
+        try:
+            self._migrate()
+        except OperationalError as error:
+            where = self._engine.url.render_as_string(hide_password=True)
+            raise Refused(f"cannot open state store {where}: {str(error.orig).strip()}") from None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -61,6 +78,8 @@ class StateStore:
         config = Config()
         config.set_main_option("script_location", str(_HERE))
         with self._engine.begin() as connection:
+            if self.is_shared:  # processes that start together take turns; the second finds nothing left to do
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -70,6 +89,22 @@ class StateStore:
             if not inspect(connection).has_table("alembic_version"):
                 return None
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parts = make_url(url)
+        if parts.drivername in ("postgres", "postgresql"):
+            parts = parts.set(drivername="postgresql+psycopg")
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if parts.drivername.startswith("postgresql"):
+            given = {name: value for name, value in _POSTGRES_CONNECT.items() if name not in parts.query}
+            options |= {"pool_timeout": 10, "connect_args": given}
+        return create_engine(parts, **options)
+    except (ArgumentError, ImportError) as error:  # without its text: the URL may hold a password
+        raise BadInput(
+            f"cannot use state.url: got {type(error).__name__}, want sqlite:///… or postgresql://…"
+        ) from None
 
 
 def _make_durable(connection: Any, _record: object) -> None:

@@ -1,5 +1,6 @@
 """The notification log in the state store: what each integration was last told about each group."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,12 @@ class LogKey:
     receiver: str
     integration: str
     position: int
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the four, as a JSON list: what the row is found by."""
+        parts = [self.group_key, self.receiver, self.integration, self.position]
+        return hashlib.sha256(orjson.dumps(parts)).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ def drop_notifications(state: StateStore, expired_before_ms: int) -> None:
 
 def _row(entry: LogEntry) -> dict[str, Any]:
     return {
+        "key_hash": entry.key.digest,
         "group_key": entry.key.group_key,
         "receiver": entry.key.receiver,
         "integration": entry.key.integration,

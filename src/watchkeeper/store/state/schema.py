@@ -93,7 +93,7 @@ silences = Table(
     Column("starts_ms", BigInteger, nullable=False),
     Column("ends_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
-    Column("created_by", String(190), nullable=False),
+    Column("created_by", Text, nullable=False),
     Column("comment", Text, nullable=False),
     Column("annotations", Text, nullable=False, default="{}"),  # JSON mapping
 )
@@ -113,10 +113,11 @@ alerts = Table(
 notification_log = Table(
     "notification_log",
     metadata,
-    Column("group_key", Text, primary_key=True),
-    Column("receiver", String(190), primary_key=True),
-    Column("integration", String(40), primary_key=True),
-    Column("position", Integer, primary_key=True),  # of the integration within its receiver
+    Column("key_hash", LargeBinary(32), primary_key=True),  # SHA-256 of the next four: group keys outgrow an index
+    Column("group_key", Text, nullable=False),
+    Column("receiver", Text, nullable=False),
+    Column("integration", String(40), nullable=False),
+    Column("position", Integer, nullable=False),  # of the integration within its receiver
     Column("sent_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Column("firing", Text, nullable=False),  # JSON list of alert fingerprints
@@ -128,7 +129,7 @@ inbox = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("received_ms", BigInteger, nullable=False, index=True),
-    Column("receiver", String(190), nullable=False),
+    Column("receiver", Text, nullable=False),
     Column("status", String(16), nullable=False),
     Column("message", Text, nullable=False),  # the webhook payload, version 4
 )
