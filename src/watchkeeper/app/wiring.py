@@ -19,6 +19,7 @@ from watchkeeper.api import (
     loki,
     loki_push,
     prometheus,
+    remote_read,
     status,
     users,
 )
@@ -152,6 +153,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
             engine, metrics, _status_sources(standing, options, scraper, rules, metrics, net.listen), clock
         ),
         *exemplars.routes(engine, metrics.exemplars),
+        *remote_read.routes(metrics, own.remote_read, lambda: standing.loaded.prometheus.global_.external_labels),
         *ingest.routes(RemoteWrite(metrics, own.remote_write, metrics.exemplars)),
         *loki_push.routes(Push(logs, own.push, clock), own.push.body_bytes_max),
         *loki.routes(logs, log_engine, clock),
