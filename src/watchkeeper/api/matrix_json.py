@@ -3,12 +3,15 @@
 source  Prometheus 3.5, web/api/v1/json_codec.go
 """
 
+from dataclasses import dataclass
+from itertools import pairwise
+
 import numpy as np
 import orjson
 
 from watchkeeper.api.points_json import Stamps, number_texts, points, stamp
 from watchkeeper.query.promql.ast import Type
-from watchkeeper.query.promql.result import Result
+from watchkeeper.query.promql.result import BLOCK_STEPS, Result
 
 
 def data_of(result: Result) -> bytes:
@@ -45,10 +48,42 @@ def _vector(result: Result) -> bytes:
 
 
 def _matrix(result: Result) -> bytes:
-    labels, order = result.by_labels()
-    texts = points(Stamps(result.times), result.values, result.present) if len(labels) else []
-    rows = [b'{"metric":' + orjson.dumps(labels[at]) + b',"values":[' + texts[at] + b"]}" for at in order.tolist()]
-    return b"[" + b",".join(rows) + b"]"
+    if result.memo is None or not isinstance(result.memo.heads, _Heads):
+        labels, order = result.by_labels()
+        heads = _Heads([b'{"metric":' + orjson.dumps(one) + b',"values":[' for one in labels], order.tolist())
+        if result.memo is not None:
+            result.memo.heads = heads
+    else:
+        heads = result.memo.heads
+    texts = _points(result)
+    return b"[" + b",".join(heads.texts[at] + texts[at] + b"]}" for at in heads.order) + b"]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Heads:
+    """What stands before each series' points, and the order of the series in the answer."""
+
+    texts: list[bytes]
+    order: list[int]
+
+
+def _points(result: Result) -> list[bytes]:
+    """Write all series' points; those of blocks that were written for the query before are taken from there."""
+    times, memo = result.times, result.memo
+    if memo is None or len(times) < BLOCK_STEPS:
+        return points(Stamps(times), result.values, result.present)
+    numbers = times // (times[1] - times[0]) // BLOCK_STEPS
+    borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(times)]
+    blocks = []
+    for low, high in pairwise(borders):
+        number = int(numbers[low])
+        texts = memo.blocks.get(number)
+        if texts is None:
+            texts = points(Stamps(times[low:high]), result.values[:, low:high], result.present[:, low:high])
+            if high - low == BLOCK_STEPS:
+                memo.blocks[number] = texts
+        blocks.append(texts)
+    return [b",".join(filter(None, pieces)) for pieces in zip(*blocks, strict=True)]
 
 
 _RENDER = {Type.SCALAR: _scalar, Type.STRING: _string, Type.VECTOR: _vector, Type.MATRIX: _matrix}

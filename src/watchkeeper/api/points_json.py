@@ -41,8 +41,11 @@ def points(stamps: Stamps, values: Floats, present: Mask) -> list[bytes]:
 
     stamps   of the steps
     values   float64[n, steps]
-    present  bool[n, steps]; at least one in each row
+    present  bool[n, steps]
+    returns  empty text for a series without any
     """
+    if not present.size:
+        return [b""] * len(values)
     rows = max(1, _POINTS_AT_ONCE // max(values.shape[1], 1))
     texts: list[bytes] = []
     for start in range(0, len(values), rows):
@@ -58,6 +61,8 @@ def _block(stamps: Stamps, values: Floats, present: Mask) -> list[bytes]:
     else:
         counts = present.sum(axis=1)
         flat, step = values[present], np.nonzero(present)[1]
+        if not len(flat):
+            return [b""] * number
     numbers, lengths = _numbers(flat)
     before = stamps.width if stamps.is_even else stamps.lengths[step]
     ends = np.cumsum(lengths + before)
@@ -72,8 +77,10 @@ def _block(stamps: Stamps, values: Floats, present: Mask) -> list[bytes]:
             _places(out, width)[starts[which]] = stamps.texts[step[which]].astype(f"V{width}")
     whole = out.tobytes()
     last = np.cumsum(counts) - 1
-    bounds = zip(starts[last - counts + 1].tolist(), ends[last].tolist(), strict=True)
-    return [whole[start + 3 : end] + b'"]' for start, end in bounds]  # the first stamp closes no point
+    first = np.minimum(last - counts + 1, len(flat) - 1)
+    bounds = zip(counts.tolist(), starts[first].tolist(), ends[last].tolist(), strict=True)
+    # The first stamp closes no point.
+    return [whole[start + 3 : end] + b'"]' if count else b"" for count, start, end in bounds]
 
 
 def _places(text: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.void]:

@@ -109,7 +109,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
     tailer = Tailer(logs, clock, own.tail)
 
     # query
-    engine = Engine(metrics, own.query)
+    engine = Engine(metrics, own.query, metrics)
     log_engine = LogEngine(logs, own.log_query)
 
     # notify, rules

@@ -47,6 +47,22 @@ class MetricReader(Protocol):
         ...
 
 
+class Changing(Protocol):
+    """Tells which samples may have changed, so that answers can be kept and used again. Safe from any thread."""
+
+    @property
+    def version(self) -> int:
+        """Number of the newest change that readers can see; take it before reading what is to be kept."""
+        ...
+
+    def changed_since_ms(self, version: int, selectors: Sequence[Matchers]) -> int:
+        """Give the earliest time (Unix ms) whose samples of matching series may have changed after a version.
+
+        Far in the future when nothing did; lowest when anything may have.
+        """
+        ...
+
+
 class MetricWriter(Protocol):
     """Takes samples. Called from the event loop's thread alone."""
 

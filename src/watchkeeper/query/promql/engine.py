@@ -3,7 +3,7 @@
 import numpy as np
 
 from watchkeeper.model import metrics
-from watchkeeper.model.doors import AlertSample, MetricReader
+from watchkeeper.model.doors import AlertSample, Changing, MetricReader
 from watchkeeper.model.errors import BadQuery, OverLimit
 from watchkeeper.model.frame import ABSENT
 from watchkeeper.model.labels import LabelTable
@@ -11,8 +11,10 @@ from watchkeeper.query.limits import Budget
 from watchkeeper.query.promql.ast import Expr, Type
 from watchkeeper.query.promql.context import Query, Steps
 from watchkeeper.query.promql.evaluate import evaluate, range_vector
+from watchkeeper.query.promql.kept import KeptResults
 from watchkeeper.query.promql.matrix import Scalar, Text, Value, ever
 from watchkeeper.query.promql.parser import parse
+from watchkeeper.query.promql.reach import reach_of
 from watchkeeper.query.promql.result import Result
 from watchkeeper.query.promql.windows import RangeVector
 from watchkeeper.query.settings import QuerySettings
@@ -23,10 +25,17 @@ _SECONDS = metrics.histogram(
 
 
 class Engine:
-    """Evaluates PromQL over a store (or any MetricReader). Methods block; any number of threads may call them."""
+    """Evaluates PromQL over a store (or any MetricReader). Methods block; any number of threads may call them.
 
-    def __init__(self, reader: MetricReader, settings: QuerySettings | None = None) -> None:
+    changes  of the store: range queries then compute only what is new since they were last asked
+    """
+
+    def __init__(
+        self, reader: MetricReader, settings: QuerySettings | None = None, changes: Changing | None = None
+    ) -> None:
         self._reader, self.settings = reader, settings or QuerySettings()
+        kept_bytes = self.settings.kept_bytes_max
+        self._kept = None if changes is None else KeptResults(changes, reader.symbols, kept_bytes)
 
     def parse(self, expr: str) -> Expr:
         """Parse and type-check.
@@ -70,8 +79,16 @@ class Engine:
         if (end_ms - start_ms) // step_ms + 1 > self.settings.points_max:
             raise TooManyPoints(self.settings.points_max)
         steps = Steps.spanning(start_ms, end_ms, step_ms)
+        reach = None if self._kept is None else reach_of(expr, self.parse(expr))
         with _SECONDS.labels("range").time():
-            return self._run(expr, steps, timeout_s, lookback_ms, instant=False)
+            if self._kept is None or reach is None:
+                return self._run(expr, steps, timeout_s, lookback_ms, instant=False)
+
+            def evaluate(part: Steps) -> Result:
+                return self._run(expr, part, timeout_s, lookback_ms, instant=False)
+
+            lookback = self.settings.lookback_delta_ms if lookback_ms is None else lookback_ms
+            return self._kept.answer((expr, lookback), reach, steps, evaluate)
 
     def ask(self, expr: str, time_ms: int) -> list[AlertSample]:
         """Evaluate at one moment and give the vector's elements: model.doors.Ask."""

@@ -11,6 +11,20 @@ from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.ast import Type
 from watchkeeper.query.promql.matrix import Mask
 
+BLOCK_STEPS = 64
+
+
+@dataclass(slots=True)
+class Memo:
+    """What a writer of answers leaves with one, for the next that has the same series and many of its steps.
+
+    heads   of the series
+    blocks  a text for each series, by block: number n is the steps n * BLOCK_STEPS … of those counted from time 0
+    """
+
+    heads: object | None = None
+    blocks: dict[int, list[bytes]] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
@@ -23,6 +37,7 @@ class Result:
     present   bool[n, steps]; each series has at least one sample
     ordered   whether the order of the series means something (sort, topk)
     text      of a string
+    memo      of an answer that is kept for the next query
     """
 
     kind: Type
@@ -34,6 +49,7 @@ class Result:
     text: str = ""
     warnings: list[str] = field(default_factory=list)
     infos: list[str] = field(default_factory=list)
+    memo: Memo | None = None
 
     def samples(self) -> list[AlertSample]:
         """Give the elements of an instant query's answer; a scalar is one without labels."""
@@ -44,7 +60,7 @@ class Result:
         """Give the first so many series."""
         first = slice(0, series)
         labels = self.labels.take(np.arange(len(self.labels))[first])
-        return replace(self, labels=labels, values=self.values[first], present=self.present[first])
+        return replace(self, labels=labels, values=self.values[first], present=self.present[first], memo=None)
 
     def by_labels(self) -> tuple[list[dict[str, str]], Ints]:
         """Give each series' labels, and the order that sorts them as Prometheus does."""

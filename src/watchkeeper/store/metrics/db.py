@@ -26,7 +26,7 @@ from watchkeeper.store.metrics.blocks import Blocks
 from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.deletion import Tombstones
 from watchkeeper.store.metrics.exemplars import ExemplarRing
-from watchkeeper.store.metrics.frame import NEVER_MS, FrameLayout, Verdict
+from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, Verdict
 from watchkeeper.store.metrics.frames import SERIES, Frames
 from watchkeeper.store.metrics.record import (
     EXEMPLARS,
@@ -244,12 +244,14 @@ class MetricDb:
         return layout.frame.check(row, layout, self._blocks.cutoff_ms - window_ms, limit_ms, window_ms, alone)
 
     def _take(self, verdicts: Sequence[Verdict]) -> None:
-        frames = {}
+        earliest_ms: dict[Frame, int] = {}
         for verdict in verdicts:
-            verdict.layout.frame.take(verdict)
-            frames[verdict.layout.source] = verdict.layout.frame
-        for frame in frames.values():
+            frame = verdict.layout.frame
+            frame.take(verdict)
+            earliest_ms[frame] = min(verdict.time_ms, earliest_ms.get(frame, verdict.time_ms))
+        for frame in earliest_ms:
             frame.publish()
+        self._frames.changes.note(earliest_ms)
 
     def _sum_up(self, verdicts: Sequence[Verdict]) -> Appended:
         refused: dict[str, int] = {}
@@ -399,6 +401,15 @@ class MetricDb:
         views = self._views([matchers], start_ms, end_ms)
         return select.select(views, matchers, start_ms, end_ms, self._decoded, self._tombstones)
 
+    @property
+    def version(self) -> int:
+        """Number of the newest change; see Changing.version."""
+        return self._frames.changes.version
+
+    def changed_since_ms(self, version: int, selectors: Sequence[Matchers]) -> int:
+        """Say from when on samples may have changed; see Changing.changed_since_ms."""
+        return self._frames.changes.since_ms(version, self._frames.named(self._names(selectors)))
+
     def series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> LabelTable:
         """Give the labels of matching series; see MetricReader.series."""
         chosen = selectors or [()]
@@ -418,9 +429,13 @@ class MetricDb:
 
     def _views(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[View]:
         """Give the frames that may match; memory first: what moves into a block meanwhile is found twice, not never."""
-        names = [[one.value for one in matchers if one.name == METRIC_NAME and one.op == "="] for matchers in selectors]
-        codes = [self._symbols.find(wanted[0]) for wanted in names if wanted] if all(names) else None
+        codes = self._names(selectors)
         return [*self._frames.views(codes), *self._blocks.views(codes, start_ms, end_ms)]
+
+    def _names(self, selectors: Sequence[Matchers]) -> list[int | None] | None:
+        """Give the codes of the metric names that are asked for (None: a name that nobody has); None for all."""
+        names = [[one.value for one in matchers if one.name == METRIC_NAME and one.op == "="] for matchers in selectors]
+        return [self._symbols.find(wanted[0]) for wanted in names if wanted] if all(names) else None
 
     def metadata(self) -> Mapping[str, Sequence[MetricMetadata]]:
         """Give what expositions said about families."""

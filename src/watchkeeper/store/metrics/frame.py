@@ -106,6 +106,7 @@ class Frame:
 
     def __init__(self, source: str, symbols: Symbols, chunk_rows: int, window_ms: int) -> None:
         self.source = source
+        self.changes: tuple[tuple[int, int], ...] = ()  # see changes.py
         self.retired = False  # whether another frame has taken its place
         self.index = ColumnIndex(symbols)
         self.first_ms: Times = np.empty(0, np.int64)

@@ -12,6 +12,7 @@ import numpy as np
 from watchkeeper.model.errors import OverLimit
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
 from watchkeeper.model.metrics import gauge
+from watchkeeper.store.metrics.changes import Changes
 from watchkeeper.store.metrics.chunk import Columns
 from watchkeeper.store.metrics.columns import code_labels
 from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, FrameView
@@ -35,6 +36,7 @@ class Frames:
         self._old: list[Frame] = []
         self._by_name: dict[int, list[Frame]] = {}  # code of a metric name → frames that have it
         self._renewed: dict[int, FrameLayout] = {}  # number of an old frame's layout → the one in its place
+        self.changes = Changes()
         self.series = 0
 
     def all(self) -> list[Frame]:
@@ -74,13 +76,17 @@ class Frames:
 
         names  codes of the metric names that are asked for (None: a name that nobody has); None for all
         """
+        return [frame.view for frame in self.named(names)]
+
+    def named(self, names: Sequence[int | None] | None) -> list[Frame]:
+        """Give the frames with any of these metric names, as `views`."""
         if names is None:
-            return [frame.view for frame in self.all()]
+            return self.all()
         found: dict[int, Frame] = {}
         for code in names:
             for frame in list(self._by_name.get(code, ())) if code is not None else ():
                 found[id(frame)] = frame
-        return [frame.view for frame in found.values()]
+        return list(found.values())
 
     def publish(self) -> None:
         """Let readers see all frames as they are now."""
@@ -110,8 +116,9 @@ class Frames:
 
     def drop_before(self, time_ms: int) -> None:
         """Let go of chunks wholly older than a moment, and of frames that have nothing left."""
-        for frame in self.all():
-            frame.drop_before(time_ms)
+        dropped = [frame.drop_before(time_ms) for frame in self.all()]
+        if any(dropped):
+            self.changes.everything()
         self.drop_empty(time_ms)
 
     def drop_empty(self, time_ms: int) -> None:
@@ -130,6 +137,7 @@ class Frames:
                 code: [frame for frame in frames if id(frame) not in lost] for code, frames in self._by_name.items()
             }
             self._by_name = {code: frames for code, frames in left.items() if frames}
+            self.changes.everything()  # what these frames remember of changes is lost
 
     # -- inside
 

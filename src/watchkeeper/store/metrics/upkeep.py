@@ -178,6 +178,7 @@ class Upkeep:
         if block is None:
             return False
         self._blocks.exchange([block], blocks)
+        self._frames.changes.everything()
         log.info("blocks_compacted", blocks=len(blocks), into=block.number, bytes=block.file.size_bytes)
         return True
 
@@ -187,10 +188,12 @@ class Upkeep:
         gone, _ = self._compactor.expired(now_ms)
         if gone:
             self._blocks.exchange((), gone)
+            self._frames.changes.everything()
         while self._too_large() and self._blocks.all():
             oldest = self._blocks.all()[0]
             log.info("oldest_block_dropped", block=oldest.number, retention_bytes=self._settings.retention_bytes)
             self._blocks.exchange((), [oldest])
+            self._frames.changes.everything()
 
     def _too_large(self) -> bool:
         limit = self._settings.retention_bytes
@@ -230,5 +233,6 @@ class Upkeep:
     async def _set_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
         try:
             await asyncio.to_thread(self._tombstones.set, tombstones)
+            self._frames.changes.everything()
         except OSError as error:
             raise Refused(f"cannot write tombstones: {error.strerror or error}") from error
