@@ -22,7 +22,8 @@ from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig, complete
 from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig, load_config
-from watchkeeper.rules.files import RuleFile, read_rules
+from watchkeeper.rules.files import RuleFile, duplicates, read_rules
+from watchkeeper.rules.quarantine import read_usable
 
 BUILTIN_RULES = Path(__file__).parent.parent / "rules" / "builtin"
 _RULE_FILES_MAX = 10_000
@@ -94,19 +95,21 @@ class Loaded:
         return not self.files if wanted is None else wanted
 
 
-def load(where: Path | None) -> Loaded:
+def load(where: Path | None, *, quarantine: bool = False) -> Loaded:
     """Read a folder (or the folder of a file, taking that file as prometheus.yml or watchkeeper.yml).
 
-    raises  BadConfigs with every fault of every file; BadConfig when the place itself cannot be read
+    quarantine  leave out rules that cannot be used (their files say which) instead of raising
+    raises      BadConfigs with every fault of every file; BadConfig when the place itself cannot be read
     """
-    return _Reader(where).read()
+    return _Reader(where, quarantine=quarantine).read()
 
 
 class _Reader:
     """Reads file after file, gathering faults instead of stopping at the first."""
 
-    def __init__(self, where: Path | None) -> None:
+    def __init__(self, where: Path | None, *, quarantine: bool) -> None:
         self._where = where
+        self._read_rules = read_usable if quarantine else read_rules
         self._faults: list[BadConfig] = []
         self._notices: list[str] = []
         self._files: list[str] = []
@@ -121,7 +124,8 @@ class _Reader:
         if prometheus is not None and folder is not None:
             prometheus = self._with_scrape_files(prometheus, folder)
             rule_files += self._matching(folder, prometheus.rule_files)
-        rules = [one for path in rule_files[:_RULE_FILES_MAX] if (one := self._tried(read_rules, path))]
+        rules = [one for path in rule_files[:_RULE_FILES_MAX] if (one := self._tried(self._read_rules, path))]
+        self._notices += duplicates(rules)
         alertmanager = self._file(folder, ("alertmanager.yml", "alertmanager.yaml"), load_config)
         promtail = self._file(folder, ("promtail.yml", "promtail.yaml"), _read_promtail)
         dashboards = folder / "dashboards" if folder is not None and (folder / "dashboards").is_dir() else None

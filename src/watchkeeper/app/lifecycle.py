@@ -24,7 +24,7 @@ async def run(where: Path | None, options: Options) -> int:
     where   the configuration, or None
     raises  BadInput for a bad configuration or address; Refused when another process has the data directory
     """
-    loaded = await asyncio.to_thread(load, where)
+    loaded = await asyncio.to_thread(load, where, quarantine=True)
     for notice in loaded.notices:
         log.warning("configuration_noticed", notice=notice)
     machine = build(loaded, options)

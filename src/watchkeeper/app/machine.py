@@ -87,7 +87,7 @@ class Machine:
         """
         async with self._changing:
             try:
-                loaded = await asyncio.to_thread(load, where)
+                loaded = await asyncio.to_thread(load, where, quarantine=True)
                 await self._apply(loaded)
             except BadInput as error:
                 self._note_reload(good=False)

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict
 from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
-from watchkeeper.model.labels import METRIC_NAME
+from watchkeeper.model.labels import METRIC_NAME, LabelPairs, label_pairs
 from watchkeeper.query.promql.parser import parse as parse_promql
 from watchkeeper.rules.template import alert_text
 
@@ -93,14 +93,33 @@ class _FileConfig(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """What of a file cannot be used, and why.
+
+    group    its group's name; "" when the whole file is meant
+    kind     "record", "alert"; "" when the whole group is meant
+    name     the rule's name
+    rule_at  the rule's place in its group; None when the whole group is meant
+    """
+
+    group: str
+    kind: str
+    name: str
+    reason: str
+    rule_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RuleFile:
     """A rule file that has been checked.
 
-    path  as it is shown in /api/v1/rules
+    path       as it is shown in /api/v1/rules
+    set_aside  what was left out because it cannot be used; see rules/quarantine.py
     """
 
     path: str
     groups: tuple[GroupConfig, ...]
+    set_aside: tuple[SetAside, ...] = ()
 
     @property
     def rule_count(self) -> int:
@@ -122,12 +141,35 @@ def read_rules(path: Path) -> RuleFile:
 
 def parse_rules(text: str | bytes, name: str) -> RuleFile:
     """Check a rule file's text; like `read_rules`."""
-    document = parse(text, name)
+    return parse_document(parse(text, name))
+
+
+def parse_document(document: Document) -> RuleFile:
+    """Check what a rule file's YAML holds; like `read_rules`."""
     config = document.read_as(_FileConfig)
     faults = list(_faults(document, config.groups))
     if faults:
         raise BadConfigs(faults)
-    return RuleFile(name, config.groups)
+    return RuleFile(document.name, config.groups)
+
+
+def duplicates(files: Iterable[RuleFile]) -> list[str]:
+    """Name the rules that are there more than once in a file with equal labels, as promtool's lint does.
+
+    returns  a sentence each; which of two such recordings is kept depends on their order
+    """
+    out = []
+    for file in files:
+        seen: set[tuple[str, LabelPairs]] = set()
+        told: set[tuple[str, LabelPairs]] = set()
+        for rule in (rule for group in file.groups for rule in group.rules):
+            key = rule.name, label_pairs(rule.labels)
+            if key in seen and key not in told:
+                told.add(key)
+                labels = ", ".join(f"{name}={text!r}" for name, text in key[1])
+                out.append(f"{file.path}: {rule.name}{{{labels}}} is there more than once: duplicate rule")
+            seen.add(key)
+    return out
 
 
 def check_rules(paths: Iterable[Path]) -> list[RuleFile]:

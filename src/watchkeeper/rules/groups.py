@@ -110,10 +110,12 @@ class Group:
 
     def remember(self, by_name: Mapping[str, restore.Memory]) -> None:
         """Hand over the alerts before a restart, by their names, for the first evaluations."""
+        started_s = self.context.clock.monotonic_s()
         names = {rule.name for rule in self.rules if isinstance(rule, AlertingRule)}
         own = {labels: before for name in names for labels, before in by_name.get(name, {}).items()}
         self.memory = restore.sharpened(own, self.interval_ms, self.spread_ms)
         self._evaluations_to_restore = restore.EVALUATIONS if own else 0
+        metrics.count_restoration(self.key, self.context.clock.monotonic_s() - started_s)
 
     def continue_from(self, old: "Group") -> None:
         """Take over the state of the rules that are still there, by name and labels."""
@@ -147,7 +149,8 @@ class Group:
             self.memory = {}
         self.last_evaluation_ms = started_ms
         self.evaluation_time_s = self.context.clock.monotonic_s() - started_s
-        metrics.count_iteration(self.key, at_ms, self.evaluation_time_s, self.samples)
+        of_rules_s = sum(rule.health.evaluation_time_s for rule in self.rules)
+        metrics.count_iteration(self.key, at_ms, self.evaluation_time_s, self.samples, of_rules_s)
 
     def _ask(self, stage: Stage, at_ms: int) -> list[Any]:
         """Evaluate the rules of a stage; runs in a worker thread. An error takes the place of a result."""

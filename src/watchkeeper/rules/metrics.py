@@ -38,6 +38,22 @@ _LAST_SAMPLES = gauge(
     "The number of samples returned during the last rule group evaluation.",
     ("rule_group",),
 )
+_RULE_SUM = gauge(
+    "prometheus_rule_group_last_rule_duration_sum_seconds",
+    "The sum of time in seconds it took to evaluate each rule in the group regardless of concurrency. This should be"
+    " higher than the group duration if rules are evaluated concurrently.",
+    ("rule_group",),
+)
+_RESTORE_DURATION = gauge(
+    "prometheus_rule_group_last_restore_duration_seconds",
+    "The duration of the last alert rules alerts restoration using the `ALERTS_FOR_STATE` series.",
+    ("rule_group",),
+)
+SET_ASIDE = gauge(
+    "watchkeeper_rules_quarantined",
+    "Rules (or groups, or files, where no rule can be named) that were left out because they cannot be used, by file.",
+    ("file",),
+)
 SENDING_FAILURES = counter("watchkeeper_rule_alert_sendings_failed", "Batches of alerts that notify did not take.")
 SAMPLES_REFUSED = counter(
     "watchkeeper_rule_samples_refused", "Samples made by rules that the store refused, by reason.", ("reason",)
@@ -52,6 +68,8 @@ _OF_GROUP = (
     _LAST_TIME,
     _LAST_DURATION,
     _LAST_SAMPLES,
+    _RULE_SUM,
+    _RESTORE_DURATION,
 )
 
 
@@ -80,8 +98,14 @@ def count_failure(key: str) -> None:
     _FAILURES.labels(key).inc()
 
 
-def count_iteration(key: str, at_ms: int, seconds: float, samples: int) -> None:
+def count_restoration(key: str, seconds: float) -> None:
+    """Note how long it took to find a group's alerts again."""
+    _RESTORE_DURATION.labels(key).set(seconds)
+
+
+def count_iteration(key: str, at_ms: int, seconds: float, samples: int, of_rules_s: float) -> None:
     """Count a group's evaluation."""
+    _RULE_SUM.labels(key).set(of_rules_s)
     _ITERATIONS.labels(key).inc()
     _GROUP_DURATION.observe(seconds)
     _LAST_TIME.labels(key).set(at_ms / 1000)

@@ -10,9 +10,9 @@ import structlog
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Ask, MetricReader, MetricWriter, SendAlerts
 from watchkeeper.model.errors import WatchkeeperError
-from watchkeeper.rules import metrics, restore
+from watchkeeper.rules import metrics, quarantine, restore
 from watchkeeper.rules.alerting import AlertingRule
-from watchkeeper.rules.files import RuleFile
+from watchkeeper.rules.files import GroupConfig, RuleFile, SetAside
 from watchkeeper.rules.groups import Group, GroupContext, end_series
 from watchkeeper.rules.order import next_evaluation
 from watchkeeper.rules.settings import RuleSettings
@@ -52,6 +52,7 @@ class RuleRunner:
         self._leaving: dict[str, asyncio.Event] = {}
         self._threads = ThreadPoolExecutor(self._settings.concurrent_evaluations, thread_name_prefix="rules")
         self._memory: restore.Memory = {}
+        self._set_aside: dict[str, tuple[SetAside, ...]] = {}
         self._started = False
 
     async def start(self) -> None:
@@ -78,10 +79,14 @@ class RuleRunner:
     ) -> None:
         """Evaluate these files' groups from now on; groups that stay the same go on, rules that stay keep their state.
 
+        In the place of rules that a file could not give, those that ran before go on.
+
         interval_ms      of groups that name none (global.evaluation_interval)
         query_offset_ms  of groups that name none (global.rule_query_offset)
         external_labels  added to the alerts that are sent
         """
+        files = [quarantine.mended(file, self._configs(file.path)) for file in files]
+        self._note_set_aside(files)
         around = Surroundings(self._ask, dict(external_labels or {}), self._external_url)
         context = GroupContext(
             around,
@@ -107,6 +112,19 @@ class RuleRunner:
         if self._started:
             for key in wanted.keys() - kept:
                 self._begin(key)
+
+    def _configs(self, path: str) -> dict[str, GroupConfig]:
+        """Give the groups of a file that have been running, by name."""
+        return {group.name: group.config for group in self._groups.values() if group.file == path}
+
+    def _note_set_aside(self, files: Sequence[RuleFile]) -> None:
+        for path in self._set_aside:
+            metrics.SET_ASIDE.labels(path).set(0)
+        self._set_aside = {file.path: file.set_aside for file in files if file.set_aside}
+        for path, left_out in self._set_aside.items():
+            metrics.SET_ASIDE.labels(path).set(len(left_out))
+            for one in left_out:
+                log.error("rule_quarantined", file=path, group=one.group, rule=one.name, reason=one.reason)
 
     def _forget(self, before: Mapping[str, Group]) -> None:
         """End the series of what is gone."""
@@ -201,7 +219,7 @@ class RuleRunner:
                 group_limit, group_next_token
         raises  BadInput in Prometheus' words when one of them cannot be used
         """
-        return rules_json(self.groups(), params)
+        return rules_json(self.groups(), params, self._set_aside)
 
     def alerts_json(self) -> dict[str, Any]:
         """Give the data of /api/v1/alerts."""

@@ -4,8 +4,9 @@ source  Prometheus docs, HTTP API, Rules and Alerts
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from watchkeeper.model.errors import BadInput
@@ -14,7 +15,8 @@ from watchkeeper.model.gotemplate.lexer import quote
 from watchkeeper.model.labels import Labels
 from watchkeeper.model.matchers import match_all
 from watchkeeper.query.promql.parser import selectors
-from watchkeeper.rules.alerting import ActiveAlert, AlertingRule
+from watchkeeper.rules.alerting import ActiveAlert, AlertingRule, State
+from watchkeeper.rules.files import SetAside
 from watchkeeper.rules.groups import Group, Rule
 from watchkeeper.rules.recording import RecordingRule
 
@@ -25,12 +27,20 @@ _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"", "0", "f", "F", "FALSE", "false", "False"})
 
 
-def rules_json(groups: Sequence[Group], params: Params) -> dict[str, Any]:
+def rules_json(
+    groups: Sequence[Group], params: Params, set_aside: Mapping[str, Sequence[SetAside]] = MappingProxyType({})
+) -> dict[str, Any]:
     """Give the groups with those of their rules that the parameters ask for; groups without any are left out.
 
-    raises  BadInput in Prometheus' words
+    set_aside  what cannot be used, by file; shown as rules whose health is "err"
+    raises     BadInput in Prometheus' words
     """
     wanted = _Wanted(params)
+    shown = _evaluated(groups, wanted)
+    return shown if wanted.limit else {"groups": shown["groups"] + wanted.left_out(set_aside)}
+
+
+def _evaluated(groups: Sequence[Group], wanted: "_Wanted") -> dict[str, Any]:
     limit = wanted.limit
     out: list[dict[str, Any]] = []
     for group in _from_token(sorted(groups, key=lambda group: (group.file, group.name)), wanted.token):
@@ -79,6 +89,35 @@ class _Wanted:
             "lastEvaluation": _time(group.last_evaluation_ms),
         }
 
+    def left_out(self, set_aside: Mapping[str, Sequence[SetAside]]) -> list[dict[str, Any]]:
+        """Give what was set aside, as groups of their own that are never evaluated."""
+        out = []
+        for path, reasons in sorted(set_aside.items()):
+            by_group: dict[str, list[dict[str, Any]]] = {}
+            for one in reasons:
+                if self._has_set_aside(path, one):
+                    by_group.setdefault(one.group, []).append(_set_aside(one))
+            out += [
+                {
+                    "name": name,
+                    "file": path,
+                    "rules": rules,
+                    "interval": 0,
+                    "limit": 0,
+                    "evaluationTime": 0,
+                    "lastEvaluation": _NEVER,
+                }
+                for name, rules in by_group.items()
+            ]
+        return out
+
+    def _has_set_aside(self, path: str, one: SetAside) -> bool:
+        if self._matchers or (self._files and path not in self._files):
+            return False
+        if (self._groups and one.group not in self._groups) or (self._names and one.name not in self._names):
+            return False
+        return not self._kind or self._kind == (one.kind or "record")
+
     def _has(self, rule: Rule) -> bool:
         if self._kind and (self._kind == "alert") != isinstance(rule, AlertingRule):
             return False
@@ -119,6 +158,16 @@ def _recording(rule: RecordingRule) -> dict[str, Any]:
     if rule.labels:
         shown["labels"] = _sorted(rule.labels)
     return shown | _health(rule) | {"type": "recording"}
+
+
+def _set_aside(one: SetAside) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": one.name, "query": "", "labels": {}}
+    if one.kind == "alert":
+        empty = {"duration": 0, "keepFiringFor": 0, "annotations": {}, "alerts": []}
+        shown = {"state": State.INACTIVE.word, **shown, **empty}
+    shown |= {"health": "err", "lastError": f"quarantined, not evaluated: {one.reason}"}
+    kind = "alerting" if one.kind == "alert" else "recording"
+    return shown | {"evaluationTime": 0, "lastEvaluation": _NEVER, "type": kind}
 
 
 def _health(rule: Rule) -> dict[str, Any]:
