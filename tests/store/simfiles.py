@@ -37,13 +37,20 @@ def apply(content: bytearray, op: Op) -> None:
         content.extend(bytes(number - len(content)))
 
 
+class PowerLost(BaseException):
+    """The process is gone: nothing that it wanted to do happens any more."""
+
+
 class SimFiles:
     """Files in memory.
 
     faults  call number (from 1) → "ENOSPC", "EIO", "short" (half is written, then ENOSPC), "lost" (fdatasync fails
             and forgets what was not written yet, as Linux does)
     space   bytes that all files together may take
+    dies_at  call number from which on every call raises PowerLost
     """
+
+    dies_at = 1 << 60
 
     def __init__(self, faults: Mapping[int, str] | None = None, space: int = 1 << 40) -> None:
         self.faults, self.space = dict(faults or {}), space
@@ -58,6 +65,8 @@ class SimFiles:
 
     def _fault(self, kinds: tuple[str, ...]) -> str | None:
         self.calls += 1
+        if self.calls >= self.dies_at:
+            raise PowerLost
         kind = self.faults.get(self.calls)
         if kind is None:
             return None
@@ -124,6 +133,12 @@ class SimFiles:
     def rename(self, old: str, new: str) -> None:
         self._fault(("EIO", "ENOSPC"))
         self.names[new] = self.names.pop(old)
+
+    def link(self, old: str, new: str) -> None:
+        self._fault(("EIO", "ENOSPC"))
+        if new in self.names:
+            raise FileExistsError(new)
+        self.names[new] = self.names[old]
 
     def unlink(self, path: str) -> None:
         self._fault(("EIO",))

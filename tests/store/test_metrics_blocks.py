@@ -1,8 +1,10 @@
 """Samples move from memory into blocks and blocks into larger ones; no answer changes by it, whatever happens."""
 
 import asyncio
+import errno
 import random
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,10 @@ from tests.doubles import SplitClock
 from tests.store.simfiles import Inode, SimFiles
 
 from watchkeeper.model.errors import Damaged, Refused
-from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, Row, Selection
+from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, FrameSlice, Row, Selection
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher
+from watchkeeper.store.files import RealFiles
 from watchkeeper.store.metrics.block import pack_table
 from watchkeeper.store.metrics.db import MetricDb
 from watchkeeper.store.settings import Keep, MetricSettings
@@ -237,8 +240,8 @@ def test_damage_to_a_block_costs_what_it_touches_and_is_told() -> None:
                 lost += 1
                 blocks = again._blocks.all()
                 assert isinstance(found, Selection)
-                assert found.warnings or not blocks or len(blocks[0].views) < 2
-                assert not blocks or not blocks[0].views or len(left) >= 5  # the frame that is not hurt
+                assert blocks and (found.warnings or len(blocks[0].views) < 2)
+                assert not blocks[0].views or len(left) >= 5  # the frame that is not hurt
             await again.stop()
         assert lost > 60
 
@@ -254,12 +257,18 @@ def test_a_block_that_cannot_be_read_at_all_is_set_aside() -> None:
         await db.flush(START_MS + 2 * HOUR_MS)
         await db.stop()
         (name,) = (name for name in files.names if name.endswith(".block"))
-        files.names[name] = Inode(bytes(files.names[name].now)[:-5])
+        files.names[name] = Inode(bytes(files.names[name].now)[:100])
         again = make(files)
         await again.start()
         assert again.stats()["blocks"] == 0 and name + ".damaged" in files.names
         assert len(samples(again)) == 4  # from the log
+        assert len(again.select([], *ALWAYS).warnings) == 1
+        assert not again.select([], START_MS + 2 * HOUR_MS, START_MS + 3 * HOUR_MS).warnings
         await again.stop()
+        once_more = make(files)
+        await once_more.start()
+        assert len(once_more.select([], *ALWAYS).warnings) == 1
+        await once_more.stop()
 
     run(scenario)
 
@@ -290,6 +299,102 @@ def test_a_disk_that_fails_anywhere_in_a_flush_or_compaction_loses_nothing(kind:
             await db.stop()
             if not hit:
                 return
+
+    run(scenario)
+
+
+def test_a_late_sample_survives_restarts_that_leave_no_log() -> None:
+    async def scenario() -> None:
+        files = SimFiles()
+        db = make(files, out_of_order_window_ms=4 * HOUR_MS)
+        await db.start()
+        for stretch in range(3):
+            fill(db, (stretch, stretch + 1), 4)
+            await db.flush(START_MS + (stretch + 1) * HOUR_MS)
+        await db.stop()
+        for _ in range(2):
+            db = make(files, out_of_order_window_ms=4 * HOUR_MS)
+            await db.start()
+            await db.stop()
+        db = make(files, out_of_order_window_ms=4 * HOUR_MS)
+        await db.start()
+        layout = db.layout("late", series(1, "late"))
+        db.append([Row(layout, START_MS + HOUR_MS, np.array([7.0]))])
+        await db.stop()
+        again = make(files)
+        await again.start()
+        assert len(samples(again, Matcher("target", "=", "late"))) == 1
+        await again.stop()
+
+    run(scenario)
+
+
+def test_old_samples_are_written_as_a_block_and_read_with_the_rest() -> None:
+    async def scenario() -> None:
+        files = SimFiles()
+        db = make(files)
+        await db.start()
+        fill(db, (20, 22), 6)
+        await db.flush(START_MS + 21 * HOUR_MS)
+        expected = samples(db)
+        table = LabelTable.from_labels(series(6), db.symbols)
+        times = START_MS + np.arange(0, 2 * HOUR_MS, STEP_MS)
+        values = np.arange(6 * len(times), dtype=np.float64).reshape(6, -1)
+        assert await db.write_block([("a", FrameSlice(table, times, values, gaps=False))]) == values.size
+        for labels, row in zip(table.labels(), values.view(np.uint64).tolist(), strict=True):
+            expected[tuple(labels.items())].update(zip(times.tolist(), row, strict=True))
+        assert samples(db) == expected
+        assert await db.write_block([]) == 0
+        files.faults = {files.calls + 3: "ENOSPC"}
+        with pytest.raises(Refused):
+            await db.write_block([("b", FrameSlice(table, times, values, gaps=False))])
+        assert samples(db) == expected
+        await db.stop()
+        again = make(files)
+        await again.start()
+        assert samples(again) == expected
+        await again.stop()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_snapshot_is_a_data_directory(tmp_path: Path, links: bool) -> None:
+    class NoLinks(RealFiles):
+        def link(self, old: str, new: str) -> None:
+            raise OSError(errno.EXDEV, f"{old} {new}")
+
+    async def scenario() -> None:
+        files = RealFiles(tmp_path) if links else NoLinks(tmp_path)
+        db = MetricDb(files, MetricSettings(), SplitClock(START_MS + 24 * HOUR_MS))
+        await db.start()
+        fill(db, (0, 3), 5)
+        await db.flush(START_MS + 2 * HOUR_MS)
+        await db.delete_series([[Matcher("n", "=", "1")]], *ALWAYS)
+        before = samples(db)
+        await db.snapshot("snapshots/one")
+        fill(db, (3, 4), 5)
+        await db.flush(START_MS + 4 * HOUR_MS)
+        await db.stop()
+        copied = tmp_path / "snapshots" / "one"
+        copy = MetricDb(RealFiles(copied), MetricSettings(), SplitClock(START_MS + 24 * HOUR_MS))
+        await copy.start()
+        assert samples(copy) == before and len(before) == 4
+        await copy.stop()
+
+    run(scenario)
+
+
+def test_what_is_deleted_to_the_end_of_time_may_speak_again() -> None:
+    async def scenario() -> None:
+        db = make(SimFiles())
+        await db.start()
+        fill(db, (0, 1), 2)
+        await db.delete_series([[Matcher("n", "=", "1")]], *ALWAYS)
+        assert len(samples(db)) == 1
+        fill(db, (1, 2), 2)
+        assert len(samples(db)) == 2
+        await db.stop()
 
     run(scenario)
 

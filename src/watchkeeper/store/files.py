@@ -44,6 +44,13 @@ class Files(Protocol):
 
     def rename(self, old: str, new: str) -> None: ...
 
+    def link(self, old: str, new: str) -> None:
+        """Give a file a second name, without copying its bytes.
+
+        raises  OSError where the disk cannot, or when the new name is taken
+        """
+        ...
+
     def unlink(self, path: str) -> None: ...
 
     def makedirs(self, path: str) -> None: ...
@@ -113,6 +120,9 @@ class RealFiles:
 
     def rename(self, old: str, new: str) -> None:
         (self._root / old).rename(self._root / new)
+
+    def link(self, old: str, new: str) -> None:
+        os.link(self._root / old, self._root / new)
 
     def unlink(self, path: str) -> None:
         (self._root / path).unlink()

@@ -253,6 +253,18 @@ class Wal:
             assert self._syncing is not None
             await asyncio.shield(self._syncing)
 
+    async def settle(self) -> None:
+        """Return when all that was appended, and the end of every segment but the current one, is on the disk.
+
+        raises  Refused when the disk failed
+        """
+        await self.commit()
+        while self._retired:
+            if self._syncing is None or self._syncing.done():
+                self._begin_sync()
+            assert self._syncing is not None
+            await asyncio.shield(self._syncing)
+
     async def close(self) -> None:
         """Sync and let go of everything; never raises."""
         self._closed = True
@@ -345,12 +357,14 @@ class Wal:
 
     # -- reading
 
-    def replay(self) -> Iterator[tuple[int, bytes]]:
+    def replay(self, at_least: int = 0) -> Iterator[tuple[int, bytes]]:
         """Give kind and payload of every record that checks out, each once, in the order of writing (but what a
         failed sync left in doubt may come after later records).
 
         Damage costs the records it touches: its bytes are copied aside (`<segment>.damaged-<offset>`), counted and
         logged, and reading goes on behind it. A log must be replayed to its end before anything is appended.
+
+        at_least  segments up to this number are gone, or may be: theirs are not given again
         """
         self._files.makedirs(self._directory)
         seen = _Seen()
@@ -358,6 +372,7 @@ class Wal:
         for name in sorted((name for name in names if name), key=lambda name: name.number):
             self.segment = max(self.segment, name.number)
             yield from self._replay_segment(name, seen)
+        self.segment = max(self.segment, at_least)
         self._sequence = self._synced = seen.highest
         self._replayed = True
         missing = seen.missing()
@@ -445,6 +460,10 @@ class Wal:
     def drop_flushed(self, number: int, time_ms: int) -> int:
         """Remove the oldest segments before one while all in them is older than a moment; gives how many went."""
         return self._drop(lambda segment: segment.name.number < number and segment.newest_ms < time_ms)
+
+    def closed_files(self) -> list[str]:
+        """Give the paths of the segments that are written no more and whole on the disk, oldest first."""
+        return [f"{self._directory}/{segment.name}" for segment in self._kept if segment.fd < 0]
 
     def _drop(self, old: Callable[[_Segment], bool]) -> int:
         dropped = 0

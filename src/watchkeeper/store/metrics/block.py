@@ -1,7 +1,11 @@
 r"""A block: samples of many frames in a stretch of time; a file, written once, never changed. docs/formats/blocks.md.
 
-    "WKMETR1\n"  parts, one after the other  |  directory: zstd of JSON  |  footer
-    footer       u64 length of the directory, u32 its CRC32C, u32 version, "WKMETEND"   (little endian)
+    "WKMETR1\n"  head  |  parts, one after the other  |  directory: zstd of JSON  |  the same again  |  footer
+    head         i64 time of the first row, i64 of the last (Unix ms), u64 offset of the directory, u64 its length,
+                 u32 its CRC32C, u32 CRC32C of the head before   (little endian, as all of it)
+    footer       u64 length of the directory, u32 its CRC32C, u32 version, "WKMETEND"
+
+The directory is there twice, and found from both ends: no single damaged place costs more than a part.
 
 Parts are the groups of values of a frame's chunks (codec.py), the frame's chunk table, and label tables, each with its
 own CRC32C, so that damage costs what it touches. The directory says which frames there are and where their parts lie;
@@ -19,6 +23,7 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 import orjson
+import structlog
 import zstandard
 
 from watchkeeper.model.errors import Damaged
@@ -26,10 +31,15 @@ from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.store.files import Files
 from watchkeeper.store.metrics.chunk import Chunk
 
+log = structlog.get_logger(__name__)
+
 FILE_MAGIC = b"WKMETR1\n"
 END_MAGIC = b"WKMETEND"
 FOOTER = struct.Struct("<QII8s")
 VERSION = 1
+_FILE_HEAD = struct.Struct("<qqQQI")
+_CHECK = struct.Struct("<I")
+_PARTS_AT = len(FILE_MAGIC) + _FILE_HEAD.size + _CHECK.size
 _HEAD = struct.Struct("<I")
 _CHUNK = struct.Struct("<qqIIIIQ")  # start, end, rows, columns, groups, columns a group, offset of the first group
 _PART_BYTES_MAX = 1 << 30
@@ -134,6 +144,44 @@ class BlockFile:
         raises  Damaged when it does not check out, or is of a newer version
         """
         try:
+            said = self._directory(self._behind())
+        except Damaged:
+            place = self._ahead()[2]
+            if place is None:
+                raise
+            said = self._directory(place)
+            log.warning("block_directory_damaged", path=self.path)
+        return Contents(
+            said["mark"],
+            said["cutoff_ms"],
+            tuple(said["replaces"]),
+            tuple(BlockTable(Place(*row[:3]), row[3], row[4]) for row in said["tables"]),
+            tuple(BlockFrame(row[0], row[1], Place(*row[2:5]), *row[5:]) for row in said["frames"]),
+        )
+
+    def span(self) -> tuple[int, int] | None:
+        """Give the times of the first and last row by the head alone; None when it does not check out."""
+        first_ms, last_ms, place = self._ahead()
+        return None if place is None else (first_ms, last_ms)
+
+    def _ahead(self) -> tuple[int, int, Place | None]:
+        try:
+            head = self._files.pread(self._fd, _PARTS_AT, 0)[len(FILE_MAGIC) :]
+        except OSError:
+            return 0, 0, None
+        if len(head) < _FILE_HEAD.size + _CHECK.size:
+            return 0, 0, None
+        if google_crc32c.value(head[: _FILE_HEAD.size]) != _CHECK.unpack_from(head, _FILE_HEAD.size)[0]:
+            return 0, 0, None
+        first_ms, last_ms, *place = _FILE_HEAD.unpack_from(head)
+        return first_ms, last_ms, Place(*place)
+
+    def _directory(self, place: Place) -> dict[str, Any]:
+        said: dict[str, Any] = orjson.loads(_unpacked(self.part(place)))
+        return said
+
+    def _behind(self) -> Place:
+        try:
             footer = self._files.pread(self._fd, FOOTER.size, max(0, self.size_bytes - FOOTER.size))
         except OSError as error:
             raise Damaged(f"cannot read block {self.path}: {error.strerror or error}") from error
@@ -146,14 +194,7 @@ class BlockFile:
             raise Damaged(f"cannot read block {self.path}: got version {version}, want at most {VERSION}")
         if length > min(self.size_bytes - FOOTER.size, _PART_BYTES_MAX):
             raise Damaged(f"cannot read block {self.path}: its directory is longer than the file")
-        said = orjson.loads(_unpacked(self.part(Place(self.size_bytes - FOOTER.size - length, length, check))))
-        return Contents(
-            said["mark"],
-            said["cutoff_ms"],
-            tuple(said["replaces"]),
-            tuple(BlockTable(Place(*row[:3]), row[3], row[4]) for row in said["tables"]),
-            tuple(BlockFrame(row[0], row[1], Place(*row[2:5]), *row[5:]) for row in said["frames"]),
-        )
+        return Place(self.size_bytes - FOOTER.size - length, length, check)
 
     def table(self, table: BlockTable, symbols: Symbols) -> LabelTable:
         """Read a label table.
@@ -218,7 +259,7 @@ class BlockWriter:
     def __post_init__(self) -> None:
         self.fd = self.files.open(self.path + ".tmp")
         self.files.ftruncate(self.fd, 0)
-        self._put(FILE_MAGIC)
+        self._put(bytes(_PARTS_AT))
 
     def add(self, source: str, table: LabelTable, chunks: Sequence[Chunk], samples: int) -> None:
         """Write a frame.
@@ -249,9 +290,18 @@ class BlockWriter:
             ],
         }
         packed = zstandard.ZstdCompressor(level=3).compress(orjson.dumps(said))
+        head = _FILE_HEAD.pack(
+            min((one.first_ms for one in self._frames), default=0),
+            max((one.last_ms for one in self._frames), default=0),
+            self.offset,
+            len(packed),
+            google_crc32c.value(packed),
+        )
+        self._put(packed)
         self._put(packed)
         self._put(FOOTER.pack(len(packed), google_crc32c.value(packed), VERSION, END_MAGIC))
         self._flush()
+        self._write(FILE_MAGIC + head + _CHECK.pack(google_crc32c.value(head)), 0)
         self.files.fdatasync(self.fd)
         self._close()
         self.files.rename(self.path + ".tmp", self.path)
@@ -305,11 +355,14 @@ class BlockWriter:
             self._flush()
 
     def _flush(self) -> None:
-        data, done = b"".join(self._waiting), 0
-        start = self.offset - len(data)
+        data = b"".join(self._waiting)
+        self._write(data, self.offset - len(data))
+        self._waiting, self._waiting_bytes = [], 0
+
+    def _write(self, data: bytes, start: int) -> None:
+        done = 0
         while done < len(data):
             done += self.files.pwrite(self.fd, data[done:] if done else data, start + done)
-        self._waiting, self._waiting_bytes = [], 0
 
 
 def pack_table(table: LabelTable) -> bytes:

@@ -133,6 +133,7 @@ class Blocks:
         self._lock = threading.Lock()
         self._next = 1
         self.mark, self.cutoff_ms = 0, -(1 << 62)
+        self._lost: tuple[tuple[str, tuple[int, int] | None], ...] = ()  # set aside, and the span where it is known
 
     def all(self) -> tuple[Block, ...]:
         """Give all blocks, oldest first."""
@@ -163,6 +164,8 @@ class Blocks:
             self._next = max(self._next, int(stem) + 1)
             if rest == ".tmp":
                 self._unlink(f"{self._directory}/{name}")
+            elif rest == ".damaged":
+                self._note_lost(f"{self._directory}/{name}")
             elif not rest and (block := self._open(int(stem))) is not None:
                 found.append(block)
         replaced = {number for block in found for number in block.contents.replaces}
@@ -173,11 +176,12 @@ class Blocks:
         self._set([block for block in found if block.number not in replaced])
 
     def writer(self) -> tuple[int, BlockWriter]:
-        """Begin a new block; give its number, too.
+        """Begin a new block, from any thread; give its number, too.
 
         raises  OSError
         """
-        number, self._next = self._next, self._next + 1
+        with self._lock:
+            number, self._next = self._next, self._next + 1
         return number, BlockWriter(self._files, self._path(number))
 
     def open(self, number: int) -> Block | None:
@@ -194,6 +198,21 @@ class Blocks:
             self._unlink(block.file.path)
         if gone:
             self._forget({id(view) for block in gone for view in block.views})
+
+    def missing(self, start_ms: int, end_ms: int) -> list[str]:
+        """Say which blocks that could not be read may have had samples in a closed range."""
+        return [
+            f"some samples are left out: block {path} could not be read"
+            for path, span in self._lost
+            if span is None or (span[0] <= end_ms and span[1] >= start_ms)
+        ]
+
+    def forget_lost(self, before_ms: int) -> None:
+        """Remove what was set aside and is older than a moment."""
+        old = [path for path, span in self._lost if span is not None and span[1] < before_ms]
+        self._lost = tuple(one for one in self._lost if one[0] not in old)
+        for path in old:
+            self._unlink(path)
 
     def close(self) -> None:
         """Let go of all blocks."""
@@ -248,6 +267,16 @@ class Blocks:
             self._files.fsync_dir(self._directory)
         except OSError as error:
             log.warning("block_not_set_aside", path=path, error=str(error))
+        else:
+            path += ".damaged"
+        self._note_lost(path)
+
+    def _note_lost(self, path: str) -> None:
+        try:
+            span = BlockFile(self._files, path).span()
+        except OSError:
+            span = None
+        self._lost = (*self._lost, (path, span))
 
     def _shared(self, file: BlockFile, contents: Contents, at: int) -> SharedTable | None:
         said = contents.tables[at]

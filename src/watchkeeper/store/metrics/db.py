@@ -17,7 +17,7 @@ import structlog
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
-from watchkeeper.model.frame import STALE, Appended, Floats, MetricMetadata, Refusal, Row, Selection
+from watchkeeper.model.frame import STALE, Appended, Floats, FrameSlice, MetricMetadata, Refusal, Row, Selection
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
 from watchkeeper.model.metrics import counter
 from watchkeeper.store.files import Files
@@ -100,6 +100,7 @@ class MetricDb:
             keeps,
             clock,
             self._repeat,
+            files,
         )
         self._declared: dict[int, _Declared] = {}
         self._boot, self._declarations = secrets.randbits(31), 0
@@ -327,7 +328,7 @@ class MetricDb:
         self._blocks.load()
         layouts: dict[int, tuple[FrameLayout, Floats]] = {}
         told_s = self._clock.monotonic_s()
-        for number, (kind, payload) in enumerate(self._wal.replay(), 1):
+        for number, (kind, payload) in enumerate(self._wal.replay(self._blocks.mark), 1):
             if number % _RENEW_RECORDS == 0:
                 self._upkeep.renew(self._frames.newest_ms())
                 if self._clock.monotonic_s() - told_s > _PROGRESS_S:
@@ -390,6 +391,27 @@ class MetricDb:
         """
         await self._upkeep.delete(selectors, start_ms, end_ms)
 
+    async def write_block(self, frames: Sequence[tuple[str, FrameSlice]]) -> int:
+        """Store samples of any age as a block, past the log and the order of time; on the disk when it returns.
+
+        frames   source and samples; labels coded with `symbols`. One call, one block: give it a stretch of time of all
+                 sources together (two hours, a day), so that there are few blocks
+        returns  how many samples there were, staleness markers not counted
+        raises   Refused when the disk does not take it; nothing is stored then
+
+        Where there is a sample of that series and moment already, that one is shown, and kept by compaction. What is
+        past the retention goes at the next upkeep.
+        """
+        return await self._upkeep.write_block(frames)
+
+    async def snapshot(self, directory: str) -> None:
+        """Make a copy of all that is stored, below the data directory, that can be opened as one itself.
+
+        directory  to be made; its blocks and log share their bytes with the store's where the disk can
+        raises     Refused when the disk does not take it
+        """
+        await self._upkeep.snapshot(directory)
+
     async def clean_tombstones(self) -> None:
         """Write the blocks anew that hold deleted samples, so that the disk has them no more."""
         await self._upkeep.clean_tombstones()
@@ -399,7 +421,8 @@ class MetricDb:
     def select(self, matchers: Matchers, start_ms: int, end_ms: int) -> Selection:
         """Give the samples of a closed range; see MetricReader.select."""
         views = self._views([matchers], start_ms, end_ms)
-        return select.select(views, matchers, start_ms, end_ms, self._decoded, self._tombstones)
+        missing = self._blocks.missing(start_ms, end_ms)
+        return select.select(views, matchers, start_ms, end_ms, self._decoded, self._tombstones, missing)
 
     @property
     def version(self) -> int:

@@ -70,7 +70,7 @@ class Flusher:
             self._wal.begin_segment()
             mark = self._wal.segment
             self._repeat()
-            await self._wal.commit()  # else a power cut could leave a part of a write: what was flushed of it
+            await self._wal.settle()  # else a power cut could leave a part of a write: what was flushed of it
             cuts = await self._cut(cutoff_ms)
             numbers = await asyncio.to_thread(self._write, cuts, mark, cutoff_ms)
         except (OSError, Refused, Damaged) as error:

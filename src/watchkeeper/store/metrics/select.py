@@ -92,9 +92,13 @@ def select(
     end_ms: int,
     decoded: DecodedChunks,
     tombstones: Tombstones,
+    missing: Sequence[str] = (),
 ) -> Selection:
-    """Give the samples of a closed range, no two series with equal labels."""
-    wanted, warnings = tuple(matchers), list[str]()
+    """Give the samples of a closed range, no two series with equal labels.
+
+    missing  warnings about what is known to be left out
+    """
+    wanted, warnings = tuple(matchers), list(missing)
     parts = []
     for view in views:
         part = _read(view, wanted, start_ms, end_ms, decoded, warnings)

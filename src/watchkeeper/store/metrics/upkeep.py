@@ -8,9 +8,12 @@ import structlog
 
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Matchers
-from watchkeeper.model.errors import Refused
+from watchkeeper.model.errors import Damaged, Refused
+from watchkeeper.model.frame import FrameSlice
 from watchkeeper.model.labels import Symbols
 from watchkeeper.model.metrics import counter, gauge
+from watchkeeper.store.files import Files
+from watchkeeper.store.metrics import copies
 from watchkeeper.store.metrics.blocks import Block, Blocks
 from watchkeeper.store.metrics.chunk import merge
 from watchkeeper.store.metrics.compact import Compactor, Pace, Stopped
@@ -54,7 +57,9 @@ class Upkeep:
         keeps: Sequence[Keep],
         clock: Clock,
         repeat: Callable[[], None],
+        files: Files,
     ) -> None:
+        self._files, self._symbols, self._repeat = files, symbols, repeat
         self._frames, self._blocks, self._wal, self._tombstones = frames, blocks, wal, tombstones
         self._decoded, self._settings, self._clock = decoded, settings, clock
         self._flusher = Flusher(frames, blocks, wal, tombstones, symbols, settings.block_ms, repeat)
@@ -185,6 +190,7 @@ class Upkeep:
     def _expire(self, now_ms: int) -> None:
         self._frames.drop_before(now_ms - self._settings.retention_ms)
         self._wal.drop_before(now_ms - self._settings.retention_ms)
+        self._blocks.forget_lost(now_ms - self._settings.retention_ms)
         gone, _ = self._compactor.expired(now_ms)
         if gone:
             self._blocks.exchange((), gone)
@@ -207,12 +213,43 @@ class Upkeep:
             self._drift_ms, self._steady_from_s = drift_ms, self._clock.monotonic_s() + 86_400
         return self._clock.monotonic_s() >= self._steady_from_s
 
+    # -- in and out
+
+    async def write_block(self, frames: Sequence[tuple[str, FrameSlice]]) -> int:
+        """Store samples of any age; see MetricDb.write_block."""
+        try:
+            number = await asyncio.to_thread(copies.write_block, self._blocks, self._symbols, frames)
+        except (OSError, Damaged) as error:
+            raise Refused(f"cannot write a block: {error}") from error
+        if number is None:
+            return 0
+        block = self._blocks.open(number)
+        if block is None:
+            raise Refused("cannot write a block: got one that cannot be read again")
+        self._blocks.exchange([block], ())
+        return block.samples
+
+    async def snapshot(self, directory: str) -> None:
+        """Copy everything; see MetricDb.snapshot."""
+        async with self._turn:
+            try:
+                self._wal.begin_segment()
+                self._repeat()
+                await self._wal.settle()
+                blocks = [block.file.path for block in self._blocks.all()]
+                files = [*blocks, *self._wal.closed_files()]
+                await asyncio.to_thread(copies.snapshot, self._files, files, directory)
+            except OSError as error:
+                raise Refused(f"cannot make snapshot {directory}: {error.strerror or error}") from error
+
     # -- deletion
 
     async def delete(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> None:
         """Note what is deleted; see MetricDb.delete_series."""
         async with self._turn:
             before = self._blocks.next_number
+            newest_ms = max([self._frames.newest_ms(), *(block.last_ms for block in self._blocks.all())])
+            end_ms = min(end_ms, newest_ms)  # what comes later was not meant
             added = [Tombstone(tuple(matchers), start_ms, end_ms, before) for matchers in selectors]
             await self._set_tombstones([*self._tombstones.all(), *added])
 
