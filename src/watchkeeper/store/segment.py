@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import google_crc32c
 
@@ -143,3 +144,34 @@ class Window:
         except OSError:
             self.unreadable_bytes += length
             return bytes(length)
+
+
+class Seen:
+    """Which sequence numbers came by, as few intervals: a log without damage is one."""
+
+    def __init__(self) -> None:
+        self._spans: list[list[int]] = []
+
+    @property
+    def highest(self) -> int:
+        return max((span[1] for span in self._spans), default=0)
+
+    def add(self, number: int) -> bool:
+        """Note a number; False when it was there already."""
+        for at in range(len(self._spans) - 1, -1, -1):
+            low, high = self._spans[at]
+            if low <= number <= high:
+                return False
+            if number == high + 1:
+                self._spans[at][1] = number
+                return True
+            if number > high:
+                self._spans.insert(at + 1, [number, number])
+                return True
+        self._spans.insert(0, [number, number])
+        return True
+
+    def missing(self) -> int:
+        """How many numbers lie between those seen."""
+        ordered = sorted(self._spans)
+        return sum(max(0, after[0] - before[1] - 1) for before, after in pairwise(ordered))

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import structlog
 
@@ -26,7 +25,7 @@ from watchkeeper.model.clock import Clock
 from watchkeeper.model.errors import OverLimit, Refused
 from watchkeeper.model.metrics import counter, gauge, histogram
 from watchkeeper.store.files import Files
-from watchkeeper.store.segment import HEADER_BYTES, Gap, Record, SegmentName, encode, read_segment
+from watchkeeper.store.segment import HEADER_BYTES, Gap, Record, Seen, SegmentName, encode, read_segment
 from watchkeeper.store.settings import WalSettings
 
 log = structlog.get_logger(__name__)
@@ -367,7 +366,7 @@ class Wal:
         at_least  segments up to this number are gone, or may be: theirs are not given again
         """
         self._files.makedirs(self._directory)
-        seen = _Seen()
+        seen = Seen()
         names = [SegmentName.parse(name) for name in self._files.listdir(self._directory)]
         for name in sorted((name for name in names if name), key=lambda name: name.number):
             self.segment = max(self.segment, name.number)
@@ -382,7 +381,7 @@ class Wal:
         if missing:
             log.error("wal_records_missing", wal=self._name, records=missing)
 
-    def _replay_segment(self, name: SegmentName, seen: "_Seen") -> Iterator[tuple[int, bytes]]:
+    def _replay_segment(self, name: SegmentName, seen: Seen) -> Iterator[tuple[int, bytes]]:
         path = f"{self._directory}/{name}"
         segment = _Segment(name)
         try:
@@ -483,37 +482,6 @@ class Wal:
 def any_set(data: bytes) -> bool:
     """Say whether any byte is not zero."""
     return data.count(0) != len(data)
-
-
-class _Seen:
-    """Which sequence numbers came by, as few intervals: a log without damage is one."""
-
-    def __init__(self) -> None:
-        self._spans: list[list[int]] = []
-
-    @property
-    def highest(self) -> int:
-        return max((span[1] for span in self._spans), default=0)
-
-    def add(self, number: int) -> bool:
-        """Note a number; False when it was there already."""
-        for at in range(len(self._spans) - 1, -1, -1):
-            low, high = self._spans[at]
-            if low <= number <= high:
-                return False
-            if number == high + 1:
-                self._spans[at][1] = number
-                return True
-            if number > high:
-                self._spans.insert(at + 1, [number, number])
-                return True
-        self._spans.insert(0, [number, number])
-        return True
-
-    def missing(self) -> int:
-        """How many numbers lie between those seen."""
-        ordered = sorted(self._spans)
-        return sum(max(0, after[0] - before[1] - 1) for before, after in pairwise(ordered))
 
 
 __all__ = ["HEADER_BYTES", "Record", "Wal"]
