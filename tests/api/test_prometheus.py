@@ -15,6 +15,7 @@ from starlette.responses import Response
 from watchkeeper.api import batch, status
 from watchkeeper.api.points_json import number_text, number_texts, stamp
 from watchkeeper.api.prometheus import routes
+from watchkeeper.api.queries import queries_of
 from watchkeeper.model.errors import BadInput
 from watchkeeper.net.routing import ANONYMOUS, Call, Scope
 from watchkeeper.query.promql.engine import Engine
@@ -34,8 +35,8 @@ def make_ask(settings: QuerySettings | None = None, sources: status.Sources | No
     for job in ("a", "b"):
         reader.add({"__name__": "work_total", "job": job}, [(at * 15_000, at * 1.5) for at in range(100)])
     reader.add({"__name__": "odd"}, [(0, float("nan")), (15_000, float("inf")), (30_000, -0.0), (45_000, 1e-7)])
-    engine = Engine(reader, settings)
-    handlers = {route.path: route.handler for route in [*routes(engine, reader, sources), *batch.routes(engine)]}
+    queries = queries_of(Engine(reader, settings))
+    handlers = {route.path: route.handler for route in [*routes(queries, reader, sources), *batch.routes(queries)]}
 
     async def never() -> bool:
         return False
@@ -46,7 +47,7 @@ def make_ask(settings: QuerySettings | None = None, sources: status.Sources | No
             for key, value in params.items()
             for one in (value if isinstance(value, list) else [value])
         ]
-        call = Call("GET", path, {"name": name}, pairs, Headers({}), body, ANONYMOUS, "", never)
+        call = Call("GET", path, {"name": name, "id": name}, pairs, Headers({}), body, ANONYMOUS, "", never)
 
         async def answered() -> Response:
             return await handlers[path](call)
@@ -205,10 +206,10 @@ def test_a_bad_batch_is_400(ask: Ask, body: bytes) -> None:
 
 def test_all_routes_are_for_readers() -> None:
     reader = MemoryReader()
-    engine = Engine(reader)
-    for route in [*routes(engine, reader), *batch.routes(engine)]:
+    queries = queries_of(Engine(reader))
+    for route in [*routes(queries, reader), *batch.routes(queries)]:
         assert not route.access.open
-        assert Scope.READ in route.access.scopes
+        assert Scope.READ in route.access.scopes or route.methods == ("DELETE",)
 
 
 @given(st.lists(st.floats() | st.integers(-(10**18), 10**18).map(float), min_size=1, max_size=30))
@@ -234,3 +235,19 @@ def test_numbers_are_written_as_go_does(value: float, text: str) -> None:
 )
 def test_stamps_are_written_as_go_does(time_ms: int, text: str) -> None:
     assert stamp(time_ms) == text.encode()
+
+
+def test_statistics_count_samples_as_prometheus_does(ask: Ask) -> None:
+    params = {"query": "sum(rate(work_total[1m])) + scalar(work_total{job='a'} @ 30)", "stats": "all"}
+    _, answer = ask("/api/v1/query_range", **params, start="60", end="120", step="60")
+    assert answer["data"]["stats"]["samples"]["totalQueryableSamplesPerStep"] == [[60, 9], [120, 9]]
+    assert answer["data"]["stats"]["samples"]["totalQueryableSamples"] == 18
+    assert set(answer["data"]["stats"]["timings"]) >= {"evalTotalTime", "execQueueTime", "execTotalTime"}
+    _, answer = ask("/api/v1/query", query="max_over_time(sum(work_total)[1m:15s])", time="120", stats="1")
+    assert answer["data"]["stats"]["samples"]["totalQueryableSamples"] == 4
+
+
+def test_active_queries_are_listed_and_unknown_ones_are_404(ask: Ask) -> None:
+    assert ask("/api/v1/status/active_queries") == (200, {"status": "success", "data": []})
+    code, answer = ask("/api/v1/status/active_queries/{id}", name="7")
+    assert (code, answer["errorType"]) == (404, "not_found")

@@ -17,6 +17,7 @@ from tests.net.judges.asgi import Answer, Client
 from tests.store.simfiles import SimFiles
 
 from watchkeeper.api import prometheus, remote_read
+from watchkeeper.api.queries import queries_of
 from watchkeeper.api.remote_read import RemoteReadSettings
 from watchkeeper.model.clock import SystemClock
 from watchkeeper.model.frame import ABSENT, STALE, Row
@@ -162,7 +163,7 @@ def test_the_real_prometheus_reads_from_us_and_answers_the_same(
         db = MetricDb(RealFiles(tmp_path / "ours"), MetricSettings(), SystemClock())
         await db.start()
         await fill(db, end_ms)
-        routes = [*prometheus.routes(Engine(db), db), *remote_read.routes(db)]
+        routes = [*prometheus.routes(queries_of(Engine(db)), db), *remote_read.routes(db)]
         app = build_app(routes, OpenDoor("127.0.0.1:9090"), settings)
         listener = Listener(app, settings)
         await listener.start()

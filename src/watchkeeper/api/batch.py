@@ -17,9 +17,9 @@ import orjson
 from starlette.responses import Response
 
 from watchkeeper.api.envelope import error, failure, kind_of
+from watchkeeper.api.queries import Queries
 from watchkeeper.model.errors import BadInput, BadQuery, WatchkeeperError
 from watchkeeper.net.routing import READ, Call, Route
-from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.numerals import go_float
 from watchkeeper.query.promql.result import Result
 
@@ -50,36 +50,36 @@ AnswerLogs = Callable[[BatchQuery], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    engine: Engine
+    queries: Queries
     logs: AnswerLogs | None
 
     async def answer(self, call: Call) -> Response:
         """Answer POST /api/query/batch."""
         try:
-            queries = read_batch(call.body, self.engine.settings.batch_queries_max)
+            queries = read_batch(call.body, self.queries.engine.settings.batch_queries_max)
         except BadInput as fault:
             return failure(400, "bad_data", str(fault))
-        answers = await asyncio.gather(*(asyncio.to_thread(self._one, query) for query in queries))
+        answers = await asyncio.gather(*(self._one(call, query) for query in queries))
         rows = [orjson.dumps(query.ref) + b":" + answer for query, answer in zip(queries, answers, strict=True)]
         return Response(b'{"results":{' + b",".join(rows) + b"}}", media_type="application/json")
 
-    def _one(self, query: BatchQuery) -> bytes:
+    async def _one(self, call: Call, query: BatchQuery) -> bytes:
         try:
             if query.kind == "logql":
-                if self.logs is None:
-                    raise BadInput("cannot answer a LogQL query: got no log store, want one")
-                return orjson.dumps(self.logs(query), option=orjson.OPT_SERIALIZE_NUMPY)
-            return columns_of(self._promql(query))
+                return await asyncio.to_thread(self._logql, query)
+            step_ms = 0 if query.instant else query.step_ms or max(1000, (query.to_ms - query.from_ms) // 300)
+            span = (query.to_ms if query.instant else query.from_ms, query.to_ms, step_ms)
+            terms = self.queries.engine.terms()
+            return await self.queries.run(call, query.expr, span, terms, lambda result, _: columns_of(result))
         except WatchkeeperError as fault:
             _, kind = kind_of(fault)
             kind = "bad_data" if isinstance(fault, BadQuery) and fault.position else kind
             return orjson.dumps({"status": "error", "errorType": kind, "error": str(fault)})
 
-    def _promql(self, query: BatchQuery) -> Result:
-        if query.instant:
-            return self.engine.instant(query.expr, query.to_ms)
-        step_ms = query.step_ms or max(1000, (query.to_ms - query.from_ms) // 300)
-        return self.engine.range(query.expr, query.from_ms, query.to_ms, step_ms)
+    def _logql(self, query: BatchQuery) -> bytes:
+        if self.logs is None:
+            raise BadInput("cannot answer a LogQL query: got no log store, want one")
+        return orjson.dumps(self.logs(query), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def columns_of(result: Result) -> bytes:
@@ -154,8 +154,8 @@ def _integer(content: dict[str, Any], name: str) -> int:
     return int(value)
 
 
-def routes(engine: Engine, logs: AnswerLogs | None = None) -> list[Route]:
+def routes(queries: Queries, logs: AnswerLogs | None = None) -> list[Route]:
     """Give the batch route; `logs` answers LogQL."""
     summary = "Answer many queries at once, in columns"
-    handler = _Batch(engine, logs).answer
+    handler = _Batch(queries, logs).answer
     return [Route("/api/query/batch", ("POST",), handler, READ, summary, error=error)]

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from watchkeeper.model.errors import BadInput, OverLimit, Refused, WatchkeeperError
 from watchkeeper.net.routing import Call, Handler
+from watchkeeper.query.limits import Canceled
 
 _JSON = "application/json"
 _TYPE_OF_STATUS = {400: "bad_data", 404: "not_found", 406: "not_acceptable", 422: "execution", 500: "internal"}
@@ -53,6 +54,8 @@ def failed(fault: WatchkeeperError) -> Response:
 
 def kind_of(fault: WatchkeeperError) -> tuple[int, str]:
     """Give the status and Prometheus' errorType of what went wrong while a query ran."""
+    if isinstance(fault, Canceled):
+        return 499, "canceled"
     if isinstance(fault, Refused):
         return 503, "timeout" if "timed out" in str(fault) else "unavailable"
     if isinstance(fault, OverLimit | BadInput):

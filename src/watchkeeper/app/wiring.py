@@ -26,6 +26,7 @@ from watchkeeper.api import (
 from watchkeeper.api.accounts import Accounts
 from watchkeeper.api.audit import AuditTrail
 from watchkeeper.api.doorkeeper import StateDoor
+from watchkeeper.api.queries import queries_of
 from watchkeeper.app import control, shown
 from watchkeeper.app.config import Loaded
 from watchkeeper.app.journal import OwnLog
@@ -54,6 +55,7 @@ from watchkeeper.notify.desk import Desk
 from watchkeeper.query.logql.engine import Engine as LogEngine
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.parser import selectors
+from watchkeeper.query.querylog import QueryLog
 from watchkeeper.rules.runner import RuleRunner
 from watchkeeper.show import serving
 from watchkeeper.show.dashboards import Dashboards
@@ -110,6 +112,8 @@ def build(loaded: Loaded, options: Options) -> Machine:
 
     # query
     engine = Engine(metrics, own.query, metrics)
+    query_log = QueryLog(clock)
+    queries = queries_of(engine, query_log, clock)
     log_engine = LogEngine(logs, own.log_query)
 
     # notify, rules
@@ -139,6 +143,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
             query_offset_ms=given.global_.rule_query_offset,
             external_labels=given.global_.external_labels,
         )
+        query_log.apply(_beside(now, given.global_.query_log_file))
         desk.apply(now.alertmanager)
         tailer.apply(now.tails)
         shelf.point([now.dashboards] if now.dashboards else [])
@@ -149,9 +154,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
 
     routes = [
         *control.routes(control.Control(lambda: standing.ready, lambda: machine.reload(options.where), overview.page)),
-        *prometheus.routes(
-            engine, metrics, _status_sources(standing, options, scraper, rules, metrics, net.listen), clock
-        ),
+        *prometheus.routes(queries, metrics, _status_sources(standing, options, scraper, rules, metrics, net.listen)),
         *exemplars.routes(engine, metrics.exemplars),
         *remote_read.routes(metrics, own.remote_read, lambda: standing.loaded.prometheus.global_.external_labels),
         *ingest.routes(RemoteWrite(metrics, own.remote_write, metrics.exemplars)),
@@ -166,7 +169,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
         routes += [*alertmanager.routes(desk), *inbox.routes(desk)]
     if has("show"):
         routes += [
-            *batch.routes(engine, loki.answer_logs(log_engine)),
+            *batch.routes(queries, loki.answer_logs(log_engine)),
             *dashboards.routes(KeptDashboards(state), shelf, clock),
             *serving.routes(),
         ]
@@ -184,6 +187,11 @@ def build(loaded: Loaded, options: Options) -> Machine:
 
     machine = Machine(parts, routes, standing, apply, shut, clock)
     return machine
+
+
+def _beside(loaded: Loaded, name: str) -> Path | None:
+    """Give a file that the configuration names, relative to itself; None for none."""
+    return (loaded.folder or Path()) / name if name else None
 
 
 def _watch_without_http(scraper: Scraper, loaded: Loaded, listen: str) -> None:

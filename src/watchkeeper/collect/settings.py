@@ -265,7 +265,7 @@ class GlobalConfig(Settings):
     evaluation_interval: Duration = setting(60_000, "How often rules are evaluated.", unit="ms", gt=0)
     rule_query_offset: Duration = setting(0, "How far rules look back from now.", unit="ms")
     external_labels: Mapping[str, str] = setting(dict, "Labels for what leaves this system.")
-    query_log_file: str = setting("", "Taken and without effect.")
+    query_log_file: str = setting("", "File to which queries are logged, a line of JSON each.")
     scrape_failure_log_file: str = setting("", "Taken and without effect.")
     body_size_limit: Size = setting(0, "As in scrape_configs.", unit="bytes")
     sample_limit: Count = setting(0, "As in scrape_configs.")

@@ -17,6 +17,7 @@ from tests.peers import PEERS, RealPrometheus
 from tests.system.remote_write import write_request
 
 from watchkeeper.api.prometheus import routes
+from watchkeeper.api.queries import queries_of
 from watchkeeper.collect.remote_write import RemoteWrite
 from watchkeeper.model.frame import ABSENT, NORMAL_NAN_BITS, STALE
 from watchkeeper.net.routing import ANONYMOUS, Call
@@ -175,4 +176,4 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Ours:
 
     asyncio.run(load())
     engine = Engine(store)
-    return Ours(engine, {route.path: route.handler for route in routes(engine, store)})
+    return Ours(engine, {route.path: route.handler for route in routes(queries_of(engine), store)})

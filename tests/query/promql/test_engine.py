@@ -64,14 +64,15 @@ def test_too_many_points_and_too_long_texts_are_refused(reader: MemoryReader) ->
 
 
 def test_time_runs_out(reader: MemoryReader) -> None:
+    engine = Engine(reader)
     with pytest.raises(Refused, match="query timed out in expression evaluation"):
-        Engine(reader).instant("work_total", 0, timeout_s=-1)
+        engine.instant("work_total", 0, engine.terms(timeout_s=-1))
 
 
 def test_lookback_is_as_asked(reader: MemoryReader) -> None:
     engine = Engine(reader)
     assert len(engine.instant("work_total", 650_000).labels) == 4
-    assert len(engine.instant("work_total", 650_000, lookback_ms=10_000).labels) == 0
+    assert len(engine.instant("work_total", 650_000, engine.terms(lookback_ms=10_000)).labels) == 0
 
 
 def test_experimental_functions_can_be_switched_off(reader: MemoryReader) -> None:

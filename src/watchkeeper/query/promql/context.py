@@ -1,5 +1,6 @@
 """What an evaluation knows besides the expression: its steps, its data, its limits and its notes."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from watchkeeper.model.matchers import Matcher
 from watchkeeper.query.limits import Budget
 from watchkeeper.query.promql.annotations import Annotations
 from watchkeeper.query.promql.ast import At
+from watchkeeper.query.promql.tally import Tally
 from watchkeeper.query.settings import QuerySettings
 
 
@@ -49,6 +51,7 @@ class Query:
         self.settings, self.steps, self.lookback_ms, self.budget = settings, steps, lookback_ms, budget
         self.symbols: Symbols = reader.symbols.overlay()
         self.notes = Annotations(text)
+        self.tally: Tally | None = None  # where there is one, what is touched counts
         self._reader = reader
         self._read: dict[tuple[Sequence[Matcher], int, int], list[FrameSlice]] = {}
 
@@ -60,11 +63,15 @@ class Query:
         key = (matchers, start_ms, end_ms)
         found = self._read.get(key)
         if found is None:
+            began_s = time.perf_counter()
             found = self._reader.select(matchers, start_ms, end_ms)
+            self.budget.selecting_s += time.perf_counter() - began_s
             if isinstance(found, Selection):
                 self.notes.pass_on(found.warnings)
             found = [frame for frame in found if len(frame.times) and len(frame.labels)]
-            self.budget.charge(sum(frame.values.size for frame in found))
+            cells = sum(frame.values.size for frame in found)
+            self.budget.read_samples += cells
+            self.budget.charge(cells)
             self._read[key] = found
         return found
 

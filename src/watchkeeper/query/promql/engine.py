@@ -1,13 +1,18 @@
 """The door to PromQL: an expression and its moments in, a Result out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import numpy as np
 
 from watchkeeper.model import metrics
+from watchkeeper.model.checkpoint import looking
 from watchkeeper.model.doors import AlertSample, Changing, MetricReader
 from watchkeeper.model.errors import BadQuery, OverLimit
 from watchkeeper.model.frame import ABSENT
 from watchkeeper.model.labels import LabelTable
-from watchkeeper.query.limits import Budget
+from watchkeeper.query.limits import Budget, Memory
 from watchkeeper.query.promql.ast import Expr, Type
 from watchkeeper.query.promql.context import Query, Steps
 from watchkeeper.query.promql.evaluate import evaluate, range_vector
@@ -16,12 +21,28 @@ from watchkeeper.query.promql.matrix import Scalar, Text, Value, ever
 from watchkeeper.query.promql.parser import parse
 from watchkeeper.query.promql.reach import reach_of
 from watchkeeper.query.promql.result import Result
+from watchkeeper.query.promql.tally import Tally
 from watchkeeper.query.promql.windows import RangeVector
 from watchkeeper.query.settings import QuerySettings
 
 _SECONDS = metrics.histogram(
     "watchkeeper_query_duration_seconds", "How long PromQL queries took.", ("kind",), (0.001, 0.01, 0.1, 1, 10, 100)
 )
+
+
+@dataclass(slots=True)
+class Terms:
+    """How a query is to be run, and what became known of it.
+
+    budget       it is closed when the query is over
+    lookback_ms  how old a sample may be
+    counting     whether `tally` is wanted
+    """
+
+    budget: Budget
+    lookback_ms: int
+    counting: bool = False
+    tally: Tally | None = None
 
 
 class Engine:
@@ -34,6 +55,7 @@ class Engine:
         self, reader: MetricReader, settings: QuerySettings | None = None, changes: Changing | None = None
     ) -> None:
         self._reader, self.settings = reader, settings or QuerySettings()
+        self._memory = Memory(self.settings.memory_bytes_max)
         kept_bytes = self.settings.kept_bytes_max
         self._kept = None if changes is None else KeptResults(changes, reader.symbols, kept_bytes)
 
@@ -46,49 +68,53 @@ class Engine:
             raise OverLimit("query.expression_bytes_max", f"{len(expr)} characters", self.settings.expression_bytes_max)
         return parse(expr, experimental=self.settings.experimental_functions)
 
-    def instant(
-        self, expr: str, time_ms: int, *, timeout_s: float | None = None, lookback_ms: int | None = None
-    ) -> Result:
-        """Evaluate at one moment.
+    def terms(self, timeout_s: float | None = None, lookback_ms: int | None = None, *, counting: bool = False) -> Terms:
+        """Say how a query is to be run.
 
-        time_ms      Unix ms
         timeout_s    shortens the engine's own timeout
         lookback_ms  how old a sample may be; None: the setting
-        raises       BadQuery (parse errors have a position), OverLimit, Refused on timeout
+        counting     whether samples are counted by step, as Prometheus' statistics have them
+        """
+        longest_s = self.settings.timeout_ms / 1000
+        allowed_s = longest_s if timeout_s is None else min(timeout_s, longest_s)
+        budget = Budget(self.settings.max_samples, allowed_s, self._memory)
+        return Terms(budget, self.settings.lookback_delta_ms if lookback_ms is None else lookback_ms, counting=counting)
+
+    def instant(self, expr: str, time_ms: int, terms: Terms | None = None) -> Result:
+        """Evaluate at one moment.
+
+        time_ms  Unix ms
+        raises   BadQuery (parse errors have a position), OverLimit, Refused on timeout, Canceled
         """
         steps = Steps.spanning(time_ms, time_ms, 1)
-        with _SECONDS.labels("instant").time():
-            return self._run(expr, steps, timeout_s, lookback_ms, instant=True)
+        with self._running("instant", terms) as chosen:
+            return self._run(expr, steps, chosen, instant=True)
 
-    def range(
-        self,
-        expr: str,
-        start_ms: int,
-        end_ms: int,
-        step_ms: int,
-        *,
-        timeout_s: float | None = None,
-        lookback_ms: int | None = None,
-    ) -> Result:
+    def range(self, expr: str, start_ms: int, end_ms: int, step_ms: int, terms: Terms | None = None) -> Result:
         """Evaluate at every step from start to end.
 
-        raises  BadQuery (parse errors have a position), OverLimit, Refused on timeout
+        raises  BadQuery (parse errors have a position), OverLimit, Refused on timeout, Canceled
         """
         if step_ms <= 0:
             raise BadQuery("zero or negative query resolution step widths are not accepted. Try a positive integer")
         if (end_ms - start_ms) // step_ms + 1 > self.settings.points_max:
             raise TooManyPoints(self.settings.points_max)
         steps = Steps.spanning(start_ms, end_ms, step_ms)
-        reach = None if self._kept is None else reach_of(expr, self.parse(expr))
-        with _SECONDS.labels("range").time():
+        with self._running("range", terms) as chosen:
+            reach = None if self._kept is None or chosen.counting else reach_of(expr, self.parse(expr))
             if self._kept is None or reach is None:
-                return self._run(expr, steps, timeout_s, lookback_ms, instant=False)
+                return self._run(expr, steps, chosen, instant=False)
+            key = (expr, chosen.lookback_ms)
+            return self._kept.answer(key, reach, steps, lambda part: self._run(expr, part, chosen, instant=False))
 
-            def evaluate(part: Steps) -> Result:
-                return self._run(expr, part, timeout_s, lookback_ms, instant=False)
-
-            lookback = self.settings.lookback_delta_ms if lookback_ms is None else lookback_ms
-            return self._kept.answer((expr, lookback), reach, steps, evaluate)
+    @contextmanager
+    def _running(self, kind: str, terms: Terms | None) -> Iterator[Terms]:
+        chosen = terms or self.terms()
+        try:
+            with _SECONDS.labels(kind).time(), looking(chosen.budget.check):
+                yield chosen
+        finally:
+            chosen.budget.close()
 
     def ask(self, expr: str, time_ms: int) -> list[AlertSample]:
         """Evaluate at one moment and give the vector's elements: model.doors.Ask."""
@@ -97,20 +123,17 @@ class Engine:
             raise BadQuery("rule result is not a vector or scalar")
         return result.samples()
 
-    def _run(
-        self, text: str, steps: Steps, timeout_s: float | None, lookback_ms: int | None, *, instant: bool
-    ) -> Result:
+    def _run(self, text: str, steps: Steps, terms: Terms, *, instant: bool) -> Result:
         expr = self.parse(text)
-        longest_s = self.settings.timeout_ms / 1000
-        budget = Budget(self.settings.max_samples, longest_s if timeout_s is None else min(timeout_s, longest_s))
-        lookback = self.settings.lookback_delta_ms if lookback_ms is None else lookback_ms
-        query = Query(self._reader, self.settings, steps, lookback, budget, text)
+        query = Query(self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text)
+        if terms.counting:
+            query.tally = terms.tally = Tally(len(steps))
         if not instant:
             check_range_type(expr)
         if expr.type is Type.MATRIX:
             return _samples(query, range_vector(query, expr, steps))
         result = _result(query, evaluate(query, expr, steps), steps, instant=instant)
-        budget.check_time()
+        terms.budget.check()
         return result
 
 
@@ -206,4 +229,4 @@ def _samples(query: Query, ranges: RangeVector) -> Result:
     )
 
 
-__all__ = ["Engine", "Result", "TooManyPoints"]
+__all__ = ["Engine", "Result", "Terms", "TooManyPoints"]

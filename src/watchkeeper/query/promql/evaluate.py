@@ -30,6 +30,7 @@ from watchkeeper.query.promql.functions.absent import absent_labels
 from watchkeeper.query.promql.functions.applied import Applied
 from watchkeeper.query.promql.lexer import go_quote
 from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, ever, nameless
+from watchkeeper.query.promql.tally import Tally
 from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of, windows_over
 
 _DEPENDS_ON_STEP = frozenset({
@@ -44,10 +45,21 @@ def evaluate(query: Query, expr: Expr, steps: Steps) -> Value:
 
     raises  BadQuery, OverLimit, Refused (timeout)
     """
-    query.budget.check_time()
+    query.budget.check()
     if len(steps) > 1 and not isinstance(expr, NumberLiteral | StringLiteral) and is_fixed(expr):
-        return _repeated(evaluate(query, expr, steps.first()), len(steps))
+        return _repeated(_once(query, expr, steps), len(steps))
     return _EVALUATE[type(expr)](query, expr, steps)
+
+
+def _once(query: Query, expr: Expr, steps: Steps) -> Value:
+    """Evaluate at one step what is the same at all; it counts as often as it is used, as in Prometheus."""
+    tally = query.tally
+    query.tally = None if tally is None else Tally(1)
+    value = evaluate(query, expr, steps.first())
+    if tally is not None and query.tally is not None:
+        tally.add(query.tally.total)
+    query.tally = tally
+    return value
 
 
 def is_fixed(expr: Expr) -> bool:
@@ -188,9 +200,13 @@ def range_vector(query: Query, expr: Expr, steps: Steps) -> RangeVector:
     """Evaluate a range selector or a subquery to windows."""
     node = unwrapped(expr)
     if isinstance(node, MatrixSelector):
-        return select.select_range(query, node, steps)
-    assert isinstance(node, Subquery), node
-    return _subquery(query, node, steps)
+        ranges = select.select_range(query, node, steps)
+    else:
+        assert isinstance(node, Subquery), node
+        ranges = _subquery(query, node, steps)
+    if query.tally is not None:
+        query.tally.add(ranges.samples())
+    return ranges
 
 
 def _subquery(query: Query, node: Subquery, steps: Steps) -> RangeVector:
@@ -202,7 +218,9 @@ def _subquery(query: Query, node: Subquery, steps: Steps) -> RangeVector:
     query.budget.charge(points)  # before a year by the second is laid out in memory
     query.budget.release(points)
     inner = Steps.spanning(begin - begin % step_ms + step_ms, int(ends.max()), step_ms)
+    tally, query.tally = query.tally, None
     vector = evaluate(query, node.expr, inner) if len(inner) else select.empty_vector(query, inner)
+    query.tally = tally
     assert isinstance(vector, Vector)
     if not len(vector.labels) or not len(inner):
         return RangeVector(select.empty_vector(query, steps).labels, [], len(steps))

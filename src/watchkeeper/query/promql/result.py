@@ -57,9 +57,9 @@ class Result:
         return [AlertSample(labels, value) for labels, value in zip(self.labels.labels(), values, strict=True)]
 
     def head(self, series: int) -> Self:
-        """Give the first so many series."""
-        first = slice(0, series)
-        labels = self.labels.take(np.arange(len(self.labels))[first])
+        """Give the first so many series: of a matrix, in the order of their labels."""
+        first = self.by_labels()[1][:series] if self.kind is Type.MATRIX else np.arange(min(series, len(self.labels)))
+        labels = self.labels.take(first)
         return replace(self, labels=labels, values=self.values[first], present=self.present[first], memo=None)
 
     def by_labels(self) -> tuple[list[dict[str, str]], Ints]:

@@ -55,6 +55,8 @@ def _lookup(query: Query, node: VectorSelector, steps: Steps, pick: Callable[[Wi
     ranges = _windows(query, node, steps, ends, query.lookback_ms, keep_stale=True)
     query.budget.charge(len(ranges.labels) * len(steps))
     values, present = ranges.apply(pick)
+    if query.tally is not None:
+        query.tally.add(present.sum(axis=0))
     return Vector(ranges.labels, values, present)
 
 

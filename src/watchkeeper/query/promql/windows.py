@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from watchkeeper.model.checkpoint import checkpoint
 from watchkeeper.model.frame import ABSENT, Floats, FrameSlice, Times, is_absent, is_stale
 from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.matrix import Mask, ever
@@ -80,6 +81,16 @@ class RangeVector:
     blocks: Sequence[Windows]
     steps: int
 
+    def samples(self) -> Ints:
+        """Give how many samples the windows of each step cover; int64[steps]."""
+        total = np.zeros(self.steps, np.int64)
+        for block in self.blocks:
+            if len(block.counts) == self.steps:
+                total += block.counts * block.shape[0]
+            else:
+                total += block.counts.reshape(block.shape).sum(axis=0)
+        return total
+
     def apply(self, function: Callable[[Windows], tuple[Floats, Mask]]) -> tuple[Floats, Mask]:
         """Run a function over every block.
 
@@ -92,6 +103,7 @@ class RangeVector:
         with np.errstate(all="ignore"):
             for block in self.blocks:
                 for rows, part in block.chunks():
+                    checkpoint()
                     here = slice(start + rows.start, start + rows.stop)
                     found, there = function(part)
                     form = (part.values.shape[0], len(part.lo))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from watchkeeper.model.checkpoint import checkpoint
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.errors import Damaged
 from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, FrameSlice, Selection, Times
@@ -101,6 +102,7 @@ def select(
     wanted, warnings = tuple(matchers), list(missing)
     parts = []
     for view in views:
+        checkpoint()
         part = _read(view, wanted, start_ms, end_ms, decoded, warnings)
         if part is not None:
             parts.append(_without_deleted(part, tombstones.concerning(view.number, start_ms, end_ms)))

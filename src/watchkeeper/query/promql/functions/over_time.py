@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from watchkeeper.model.checkpoint import checkpoint
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import Ints
 from watchkeeper.query.promql.matrix import Mask
@@ -131,6 +132,7 @@ def _gathered(windows: Windows, reduce: Callable[[Floats, Ints, slice], Floats])
     size = max(1, _GATHER_CELLS_MAX // max(series * wide, 1))
     within = np.arange(wide)
     for start in range(0, len(windows.lo), size):
+        checkpoint()
         which = slice(start, start + size)
         counts = windows.counts[which]
         index = np.minimum(windows.lo[which, None] + within, len(windows.times) - 1)
