@@ -148,7 +148,8 @@ class SimFiles:
         del path
 
     def listdir(self, path: str) -> list[str]:
-        return sorted(name[len(path) + 1 :] for name in self.names if name.startswith(path + "/"))
+        within = path + "/" if path else ""
+        return sorted(name[len(within) :] for name in self.names if name.startswith(within))
 
     def fsync_dir(self, path: str) -> None:
         self._fault(("EIO",))
@@ -157,6 +158,9 @@ class SimFiles:
 
     def free_bytes(self) -> int:
         return self.space - self.used()
+
+    def total_bytes(self) -> int:
+        return self.space
 
     def used(self) -> int:
         return sum(len(inode.now) for inode in self.names.values())

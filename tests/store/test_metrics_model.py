@@ -1,6 +1,7 @@
 """The metrics store against a plain dict: any appends, commits, crashes and restarts, on a disk that fails."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests.doubles import SplitClock
-from tests.store.simfiles import SimFiles
+from tests.store.simfiles import PowerLost, SimFiles
 
 from watchkeeper.model.errors import Refused
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE_BITS, Row
@@ -181,6 +182,23 @@ class Store(RuleBasedStateMachine):
     async def keep_up(self) -> None:
         await self.db.keep_up()
 
+    @rule(
+        back=st.integers(0, 30),
+        calls=st.integers(1, 60),
+        how=st.sampled_from(["kill", "lost", "prefix", "torn", "some"]),
+        seed=st.integers(0, 1 << 30),
+    )
+    def flush_or_compaction_that_a_crash_ends(self, back: int, calls: int, how: str, seed: int) -> None:
+        self.files.faults = {}
+        self.files.dies_at = self.files.calls + calls
+        with contextlib.suppress(PowerLost):
+            self.flush(back)
+            self.loop.run_until_complete(self.keep_up())
+        if how == "kill":
+            self.kill()
+        else:
+            self.power_cut(how, seed)
+
     @rule()
     def restart(self) -> None:
         self.files.faults = {}
@@ -222,7 +240,8 @@ class Store(RuleBasedStateMachine):
         self.possible = [self.now]
 
     def crash(self, how: str, seed: int) -> None:
-        old, self.files = self.db, self.files.crash(how, random.Random(seed))
+        old, dead, self.files = self.db, self.files, self.files.crash(how, random.Random(seed))
+        dead.dies_at = 1 << 60
         self.open()
         self.loop.run_until_complete(old.stop())  # its files are gone from sight; only its thread must end
 

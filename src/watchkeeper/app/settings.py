@@ -16,7 +16,7 @@ from watchkeeper.query.logql.settings import LogQuerySettings
 from watchkeeper.query.settings import QuerySettings
 from watchkeeper.rules.settings import RuleSettings
 from watchkeeper.store.logs.settings import LogSettings
-from watchkeeper.store.settings import MetricSettings
+from watchkeeper.store.settings import DiskSettings, MetricSettings
 
 
 class StateSettings(Settings):
@@ -56,6 +56,7 @@ class OwnSettings(Settings):
     auth: AuthSettings = setting(AuthSettings, "Signing in.")
     metrics: MetricSettings = setting(MetricSettings, "The metrics store.")
     logs: LogSettings = setting(LogSettings, "The log store.")
+    disk: DiskSettings = setting(DiskSettings, "Room on the disk.")
     state: StateSettings = setting(StateSettings, "The state store.")
     scrape: ScrapeSettings = setting(ScrapeSettings, "Limits of scraping.")
     rules: RuleSettings = setting(RuleSettings, "Evaluation of rules.")

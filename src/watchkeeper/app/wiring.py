@@ -62,6 +62,7 @@ from watchkeeper.show.dashboards import Dashboards
 from watchkeeper.store.files import RealFiles
 from watchkeeper.store.logs.db import LogDb
 from watchkeeper.store.metrics.db import MetricDb
+from watchkeeper.store.room import Room
 from watchkeeper.store.settings import Keep
 from watchkeeper.store.state.audit import AuditLog
 from watchkeeper.store.state.dashboards import Dashboards as KeptDashboards
@@ -103,8 +104,9 @@ def build(loaded: Loaded, options: Options) -> Machine:
 
     # store
     keeps = [Keep(tuple(selectors(one.match)), parse_duration(one.keep)) for one in own.metrics.retention]
-    metrics = MetricDb(files, own.metrics, clock, keeps)
-    logs = LogDb(files, own.logs, clock)
+    room = Room(files, own.disk, clock)
+    metrics = MetricDb(files, own.metrics, clock, keeps, room)
+    logs = LogDb(files, own.logs, clock, room=room)
 
     # collect
     scraper = Scraper(metrics, clock, own.scrape, exemplars=metrics.exemplars)

@@ -67,6 +67,10 @@ class Files(Protocol):
         """Give the space that this process may still fill."""
         ...
 
+    def total_bytes(self) -> int:
+        """Give the size of the disk."""
+        ...
+
     def lock(self, path: str) -> int:
         """Hold a file for this process alone until its descriptor is closed or the process ends, however it ends.
 
@@ -146,6 +150,10 @@ class RealFiles:
     def free_bytes(self) -> int:
         found = os.statvfs(self._root)
         return found.f_bavail * found.f_frsize
+
+    def total_bytes(self) -> int:
+        found = os.statvfs(self._root)
+        return found.f_blocks * found.f_frsize
 
     def lock(self, path: str) -> int:
         fd = self.open(path)

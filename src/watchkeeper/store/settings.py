@@ -7,6 +7,25 @@ from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.matchers import Matcher
 
 
+class DiskSettings(Settings):
+    """Room on the disk of the data directory."""
+
+    free_bytes_min: int = setting(
+        0,
+        "While less than this is free, samples and lines are refused (503) and queries go on. 0: 5 % of the disk, at"
+        " least 1 GiB (10 % of a disk smaller than 10 GiB).",
+        unit="bytes",
+        ge=0,
+    )
+    ballast_bytes: int = setting(
+        64 << 20,
+        "A file of this size is given up when the disk is all but full, so that silences and blocks can still be"
+        " written; at most a sixteenth of the disk.",
+        unit="bytes",
+        ge=0,
+    )
+
+
 class WalSettings(Settings):
     """A write-ahead log."""
 

@@ -28,6 +28,7 @@ from watchkeeper.store.logs.head import Head, SealedBlock, Stream, seal
 from watchkeeper.store.logs.limits import Verdict, stream_fault, stream_text, within_limits
 from watchkeeper.store.logs.roster import Roster
 from watchkeeper.store.logs.settings import LogSettings
+from watchkeeper.store.room import Room
 from watchkeeper.store.wal import Wal
 
 log = structlog.get_logger(__name__)
@@ -52,10 +53,14 @@ class LogDb:
     """The embedded log store: LogReader, LogWriter and Part. Files lie in `<directory>/wal` and `<directory>/blocks`.
 
     Writing happens in one thread (the event loop's); reading in any.
+
+    room  looked at before every write
     """
 
-    def __init__(self, files: Files, settings: LogSettings, clock: Clock, directory: str = "logs") -> None:
-        self._files, self._settings, self._clock = files, settings, clock
+    def __init__(
+        self, files: Files, settings: LogSettings, clock: Clock, directory: str = "logs", room: Room | None = None
+    ) -> None:
+        self._files, self._settings, self._clock, self._room = files, settings, clock, room
         self.symbols = Symbols()
         self._roster = Roster(self.symbols)
         self._streams: list[Stream] = []
@@ -146,6 +151,8 @@ class LogDb:
     # -- writing
 
     def append(self, entries: Sequence[Entries], positions: Mapping[str, bytes] | None = None) -> LogsAppended:
+        if self._room is not None:
+            self._room.check()
         verdict = Verdict()
         now_ms = self._clock.now_ms()
         fresh: dict[LabelPairs, Labels] = {}

@@ -41,6 +41,7 @@ from watchkeeper.store.metrics.record import (
 )
 from watchkeeper.store.metrics.select import View
 from watchkeeper.store.metrics.upkeep import Upkeep
+from watchkeeper.store.room import Room
 from watchkeeper.store.settings import Keep, MetricSettings
 from watchkeeper.store.wal import Wal
 
@@ -76,10 +77,18 @@ class MetricDb:
     symbols   what the codes of all label tables mean
     keeps     series that are kept for another time than the rest
     exemplars kept beside the samples, in the same log
+    room      looked at before every write
     """
 
-    def __init__(self, files: Files, settings: MetricSettings, clock: Clock, keeps: Sequence[Keep] = ()) -> None:
-        self._files, self._settings, self._clock = files, settings, clock
+    def __init__(
+        self,
+        files: Files,
+        settings: MetricSettings,
+        clock: Clock,
+        keeps: Sequence[Keep] = (),
+        room: Room | None = None,
+    ) -> None:
+        self._files, self._settings, self._clock, self._room = files, settings, clock, room
         self._symbols = Symbols()
         self._frames = Frames(self._symbols, settings)
         self._decoded = DecodedChunks(settings.decoded_bytes_max, clock)
@@ -201,6 +210,8 @@ class MetricDb:
         """Store rows; see MetricWriter.append."""
         if not self._ready:
             raise Refused("cannot append samples: got a store that is starting or stopped, want it ready", 5)
+        if self._room is not None:
+            self._room.check()
         limit_ms = self._clock.now_ms() + self._settings.future_ms_max
         alone = len(rows) == 1 or len({row.layout.source for row in rows}) == len(rows)
         verdicts = [self._check(row, limit_ms, alone) for row in rows]
