@@ -1,6 +1,7 @@
 """The `watchkeeper` command. Commands are imported when called, so that each starts fast."""
 
 import importlib
+import keyword
 import os
 import sys
 
@@ -24,6 +25,7 @@ _COMMANDS = {
     "silence": "ask",
     "users": "access",
     "keys": "access",
+    "import": "move",
 }
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -53,7 +55,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"watchkeeper.app.commands.{_COMMANDS[cmd_name]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
         assert isinstance(command, click.Command)
         return command
 

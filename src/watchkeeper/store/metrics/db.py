@@ -25,6 +25,7 @@ from watchkeeper.store.metrics import select
 from watchkeeper.store.metrics.blocks import Blocks
 from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.deletion import Tombstones
+from watchkeeper.store.metrics.directory import DIRECTORY, check_format
 from watchkeeper.store.metrics.exemplars import ExemplarRing
 from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, Verdict
 from watchkeeper.store.metrics.frames import SERIES, Frames
@@ -47,9 +48,6 @@ from watchkeeper.store.wal import Wal
 
 log = structlog.get_logger(__name__)
 
-_DIRECTORY = "metrics"
-_FORMAT = b"watchkeeper metrics 2\n"
-_OLDER_FORMATS = (b"watchkeeper metrics 1\n",)  # had no blocks
 _EXAMPLES_MAX = 10
 _RENEW_RECORDS = 5000
 _PROGRESS_S = 5.0
@@ -93,11 +91,11 @@ class MetricDb:
         self._frames = Frames(self._symbols, settings)
         self._decoded = DecodedChunks(settings.decoded_bytes_max, clock)
         self._metadata: dict[str, list[MetricMetadata]] = {}
-        self._wal = Wal(files, f"{_DIRECTORY}/wal", settings.wal, clock)
+        self._wal = Wal(files, f"{DIRECTORY}/wal", settings.wal, clock)
         self._wal.listeners.append(self._segment_began)
         self.exemplars = ExemplarRing(settings.exemplars_max, self._log_exemplars)
-        self._tombstones = Tombstones(files, f"{_DIRECTORY}/tombstones")
-        self._blocks = Blocks(files, f"{_DIRECTORY}/blocks", self._symbols)
+        self._tombstones = Tombstones(files, f"{DIRECTORY}/tombstones")
+        self._blocks = Blocks(files, f"{DIRECTORY}/blocks", self._symbols)
         self._upkeep = Upkeep(
             self._frames,
             self._blocks,
@@ -134,11 +132,11 @@ class MetricDb:
 
         raises  Refused when another process has the directory; Damaged when its format is newer than this program
         """
-        self._files.makedirs(_DIRECTORY)
-        self._lock = self._files.lock(f"{_DIRECTORY}/lock")
+        self._files.makedirs(DIRECTORY)
+        self._lock = self._files.lock(f"{DIRECTORY}/lock")
         began = self._clock.monotonic_s()
         try:
-            self._check_format()
+            check_format(self._files)
             self._replaying = True
             await asyncio.to_thread(self._replay)
             self._replaying = False
@@ -156,19 +154,6 @@ class MetricDb:
             seconds=took,
             damaged=self._wal.damaged,
         )
-
-    def _check_format(self) -> None:
-        path = f"{_DIRECTORY}/FORMAT"
-        fd = self._files.open(path)
-        try:
-            found = self._files.pread(fd, 64, 0)
-            if not _FORMAT.startswith(found) and found not in _OLDER_FORMATS:
-                raise Damaged(f"cannot open {path}: got {found.decode(errors='replace')!r}, want {_FORMAT.decode()!r}")
-            if found != _FORMAT:  # new, or a crash came in between
-                self._files.pwrite(fd, _FORMAT, 0)
-                self._files.fdatasync(fd)
-        finally:
-            self._files.close(fd)
 
     async def stop(self) -> None:
         """Sync the log and let go of the directory."""

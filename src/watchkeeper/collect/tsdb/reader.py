@@ -1,0 +1,151 @@
+"""A Prometheus' data directory as histories of sources, a bounded number of samples at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from watchkeeper.collect.tsdb.block import XOR, Block, IndexedSeries
+from watchkeeper.collect.tsdb.wal import WalReader
+from watchkeeper.model.frame import ABSENT_BITS, NORMAL_NAN_BITS
+from watchkeeper.model.history import History
+from watchkeeper.model.labels import Labels
+from watchkeeper.model.matchers import Matcher, match_all
+from watchkeeper.net.xor import CHUNK_SAMPLES, decode
+
+_BATCH_SAMPLES = 8_000_000
+
+
+@dataclass(slots=True)
+class Found:
+    """What was read so far, and what was left out."""
+
+    series: int = 0
+    samples: int = 0
+    histogram_chunks: int = 0
+    damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What is wanted: samples of a closed range of the series that match all of `matchers`."""
+
+    start_ms: int = -(1 << 62)
+    end_ms: int = 1 << 62
+    matchers: tuple[Matcher, ...] = ()
+
+
+EVER = Span()
+
+
+def source_of(labels: Labels) -> str:
+    """Say what a series' samples arrived with: those of one job and instance, as for remote write."""
+    return f"write/{labels.get('job', '')}/{labels.get('instance', '')}"
+
+
+def read_block(block: Block, span: Span, found: Found) -> Iterator[tuple[str, History]]:
+    """Give a block's series, source by source, at most some millions of samples at once.
+
+    raises  BadInput when the block is damaged
+    """
+    by_source: dict[str, list[IndexedSeries]] = {}
+    for one in block.series():
+        if match_all(span.matchers, one.labels):
+            by_source.setdefault(source_of(one.labels), []).append(one)
+    deleted = block.tombstones()
+    for source, series in sorted(by_source.items()):
+        batch: list[IndexedSeries] = []
+        size = 0
+        for one in series:
+            size += len(one.refs) * CHUNK_SAMPLES
+            batch.append(one)
+            if size > _BATCH_SAMPLES:
+                yield source, _read_chunks(block, batch, span, deleted, found)
+                batch, size = [], 0
+        if batch:
+            yield source, _read_chunks(block, batch, span, deleted, found)
+
+
+def _read_chunks(
+    block: Block, series: Sequence[IndexedSeries], span: Span, deleted: dict[int, list[tuple[int, int]]], found: Found
+) -> History:
+    chunks, owners = list[bytes](), list[int]()
+    for place, one in enumerate(series):
+        inside = (one.end_ms >= span.start_ms) & (one.start_ms <= span.end_ms)
+        for ref in one.refs[inside].tolist():
+            encoding, data = block.chunk(ref)
+            if encoding == XOR:
+                chunks.append(data)
+                owners.append(place)
+            else:
+                found.histogram_chunks += 1
+    counts, times, values = decode(chunks)
+    of_sample = np.repeat(np.array(owners, np.int64), counts)
+    kept = (times >= span.start_ms) & (times <= span.end_ms)
+    for place, one in enumerate(series):
+        for start_ms, end_ms in deleted.get(one.number, ()):
+            kept &= ~((of_sample == place) & (times >= start_ms) & (times <= end_ms))
+    bits = values.view(np.uint64)
+    bits[bits == ABSENT_BITS] = NORMAL_NAN_BITS
+    per_series = np.bincount(of_sample, minlength=len(series))
+    history = History([one.labels for one in series], per_series, times, values).only(kept)
+    found.series += len(series)
+    found.samples += len(history.times)
+    return history
+
+
+def read_log(folder: Path, span: Span, found: Found) -> Iterator[tuple[str, History]]:
+    """Give what a log holds, a bounded number of samples at a time."""
+    reader = WalReader(folder)
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    size = 0
+    for segment in reader.segments():
+        for part in reader.samples(segment):
+            parts.append(part)
+            size += len(part[0])
+            if size > _BATCH_SAMPLES:
+                yield from _by_source(reader, parts, span, found)
+                parts, size = [], 0
+    if parts:
+        yield from _by_source(reader, parts, span, found)
+    found.damaged += reader.damaged
+    found.histogram_chunks += reader.skipped
+
+
+def _by_source(
+    reader: WalReader, parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], span: Span, found: Found
+) -> Iterator[tuple[str, History]]:
+    refs, times = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    bits = np.concatenate([part[2].view(np.uint64) for part in parts])
+    bits[bits == ABSENT_BITS] = NORMAL_NAN_BITS
+    kept = (times >= span.start_ms) & (times <= span.end_ms)
+    for ref, start_ms, end_ms in reader.deleted:
+        kept &= ~((refs == ref) & (times >= start_ms) & (times <= end_ms))
+    refs, times, bits = refs[kept], times[kept], bits[kept]
+    sources: dict[str, list[tuple[Labels, int]]] = {}
+    numbers: dict[tuple[tuple[str, str], ...], int] = {}  # a series may have had several references
+    distinct = np.unique(refs)
+    number_of = np.full(len(distinct), -1, np.int64)
+    for place, ref in enumerate(distinct.tolist()):
+        labels = reader.series.get(ref)
+        if labels is None or not match_all(span.matchers, labels):
+            continue
+        pairs = tuple(sorted(labels.items()))
+        if pairs not in numbers:
+            numbers[pairs] = len(numbers)
+            sources.setdefault(source_of(labels), []).append((labels, numbers[pairs]))
+        number_of[place] = numbers[pairs]
+    owners = number_of[np.searchsorted(distinct, refs)]
+    order = np.lexsort((times, owners))
+    owners, times, bits = owners[order], times[order], bits[order]
+    first = np.concatenate([[True], (np.diff(owners) != 0) | (np.diff(times) != 0)]) & (owners >= 0)
+    owners, times, bits = owners[first], times[first], bits[first]
+    starts = np.searchsorted(owners, np.arange(len(numbers)))
+    stops = np.searchsorted(owners, np.arange(len(numbers)), side="right")
+    for source, series in sorted(sources.items()):
+        where = np.array([number for _, number in series], np.int64)
+        take = np.concatenate([np.arange(starts[at], stops[at]) for at in where])
+        found.samples += len(take)
+        labels_of = [labels for labels, _ in series]
+        yield source, History(labels_of, (stops - starts)[where], times[take], bits[take].view(np.float64))

@@ -1,0 +1,26 @@
+"""What says that a directory holds metrics, and in which format."""
+
+from watchkeeper.model.errors import Damaged
+from watchkeeper.store.files import Files
+
+DIRECTORY = "metrics"
+_FORMAT = b"watchkeeper metrics 2\n"
+_OLDER_FORMATS = (b"watchkeeper metrics 1\n",)  # had no blocks
+
+
+def check_format(files: Files) -> None:
+    """Mark a new or older directory as ours.
+
+    raises  Damaged when it is of a newer format, or of somebody else
+    """
+    path = f"{DIRECTORY}/FORMAT"
+    fd = files.open(path)
+    try:
+        found = files.pread(fd, 64, 0)
+        if not _FORMAT.startswith(found) and found not in _OLDER_FORMATS:
+            raise Damaged(f"cannot open {path}: got {found.decode(errors='replace')!r}, want {_FORMAT.decode()!r}")
+        if found != _FORMAT:  # new, or a crash came in between
+            files.pwrite(fd, _FORMAT, 0)
+            files.fdatasync(fd)
+    finally:
+        files.close(fd)
