@@ -16,9 +16,11 @@ from watchkeeper.app.config import Loaded, PrometheusConfig
 from watchkeeper.app.settings import OwnSettings
 from watchkeeper.app.wiring import Options, build
 from watchkeeper.collect.logs.promtail import PromtailConfig
+from watchkeeper.model.duration import format_duration
 from watchkeeper.model.metrics import REGISTRY
 from watchkeeper.net.routing import Access, Role, Route
 from watchkeeper.notify.settings import AlertmanagerConfig
+from watchkeeper.rules.bundles import bundle, bundles, runbooks, subject
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _NOTE = "<!-- Made by `make docs` from the source; change it there. -->\n"
@@ -128,11 +130,31 @@ def _metric_row(family: Metric) -> str:
     return f"| `{name}` | {family.type} | {meaning} |\n"
 
 
+def alerts() -> str:
+    """Give the page of the built-in alerts."""
+    parts = [
+        "# Built-in alerts\n",
+        _NOTE,
+        "\nSwitched on by bundle: see [rules](../howto/rules.md#the-built-in-rules).\n",
+    ]
+    for name in bundles():
+        parts.append(
+            f"\n## {name}\n\n{subject(name)}\n\n| alert | severity | for | when | what to do |\n|---|---|---|---|---|\n"
+        )
+        for rule in (rule for group in bundle(name).groups for rule in group.rules if rule.alert):
+            cells = (rule.expr, runbooks()[rule.alert])
+            expr, help_text = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+            held = format_duration(rule.for_ms) if rule.for_ms else ""
+            parts.append(f"| {rule.alert} | {rule.labels['severity']} | {held} | `{expr}` | {help_text} |\n")
+    return "".join(parts)
+
+
 def pages() -> dict[str, str]:
     """Give every page by file name."""
     with tempfile.TemporaryDirectory() as data:
         machine = build(Loaded(None), Options(data=Path(data), listen="127.0.0.1:9090"))
         made = {
+            "alerts.md": alerts(),
             "commands.md": commands(),
             "configuration.md": settings(),
             "http.md": routes(list(machine.routes)),

@@ -122,3 +122,11 @@ def test_rule_unit_tests_of_others_pass(tmp_path: Path) -> None:
     shutil.copy(upstream / "prometheus_alerts.yaml", tmp_path)  # the tests name it as ../prometheus_alerts.yaml
     shutil.copy(upstream / "promtool_tests.yaml", tmp_path / "tests")
     assert _run("test", "rules", tmp_path / "tests" / "promtool_tests.yaml")[0] == 0
+
+
+def test_rules_lists_bundles_and_their_alerts_and_shows_what_to_do() -> None:
+    assert "postgresql" in _run("rules", "list")[1]
+    assert "RedisDown" in _run("rules", "list", "redis")[1]
+    assert "- alert: RedisDown" in _run("rules", "show", "redis")[1]
+    assert "redis-cli ping" in _run("rules", "show", "RedisDown")[1]
+    assert "want one of celery, " in _run("rules", "show", "nosuch")[1]

@@ -107,3 +107,10 @@ def test_a_timeout_longer_than_the_global_interval_is_a_fault(tmp_path: Path) ->
 def test_a_place_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="want a folder or a file"):
         load(tmp_path / "nowhere")
+
+
+def test_bundles_of_built_in_rules_are_chosen_by_name(tmp_path: Path) -> None:
+    loaded = load(_files(tmp_path, prometheus=_SCRAPE, watchkeeper="watch: {rules: [redis, host]}"))
+    assert [Path(file.path).stem for file in loaded.rule_files] == ["redis", "host"]
+    (fault,) = _faults(_files(tmp_path, watchkeeper="watch: {rules: [rediss]}"))
+    assert "watch.rules: got 'rediss', want one of" in fault

@@ -18,6 +18,7 @@ _COMMANDS = {
     "up": "serve",
     "check": "files",
     "test": "files",
+    "rules": "rules",
     "query": "ask",
     "targets": "ask",
     "alerts": "ask",

@@ -22,10 +22,10 @@ from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig, complete
 from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig, load_config
+from watchkeeper.rules.bundles import bundles
 from watchkeeper.rules.files import RuleFile, duplicates, read_rules
 from watchkeeper.rules.quarantine import read_usable
 
-BUILTIN_RULES = Path(__file__).parent.parent / "rules" / "builtin"
 _RULE_FILES_MAX = 10_000
 _HOST_LOGS = PromtailConfig(  # what Promtail's own example reads
     scrape_configs=[
@@ -119,8 +119,7 @@ class _Reader:
         own = self._file(folder, ("watchkeeper.yml", "watchkeeper.yaml"), _read_own) or OwnSettings()
         prometheus_names = (named,) if named else ("prometheus.yml", "prometheus.yaml")
         prometheus = self._file(folder, prometheus_names, self._read_prometheus)
-        builtin = own.watch.rules if own.watch.rules is not None else prometheus is None
-        rule_files = [*sorted(BUILTIN_RULES.glob("*.yml"))] if builtin else []
+        rule_files = self._bundles(prometheus is None if own.watch.rules is None else own.watch.rules)
         if prometheus is not None and folder is not None:
             prometheus = self._with_scrape_files(prometheus, folder)
             rule_files += self._matching(folder, prometheus.rule_files)
@@ -142,6 +141,16 @@ class _Reader:
             tuple(self._notices),
             tuple(self._files),
         )
+
+    def _bundles(self, wanted: bool | tuple[str, ...]) -> list[Path]:
+        """Give the files of the built-in rules that are switched on."""
+        paths = bundles()
+        if isinstance(wanted, bool):
+            return list(paths.values()) if wanted else []
+        for name in wanted:
+            if name not in paths:
+                self._faults.append(BadConfig("watchkeeper.yml", 0, "watch.rules", repr(name), f"one of {[*paths]}"))
+        return [paths[name] for name in wanted if name in paths]
 
     def _folder(self) -> tuple[Path | None, str]:
         if self._where is None:

@@ -45,7 +45,11 @@ class WatchSettings(Settings):
     host: bool | None = setting(
         None, "Keep this host's metrics and the logs of /var/log; by default without any files."
     )
-    rules: bool | None = setting(None, "Evaluate the built-in rules; by default without a prometheus.yml.")
+    rules: bool | tuple[str, ...] | None = setting(
+        None,
+        "Evaluate the built-in rules: all, none, or the bundles in this list (`watchkeeper rules list`); by default all"
+        " without a prometheus.yml, none with one.",
+    )
     interval_ms: int = setting(15_000, "How often.", unit="ms", ge=1000)
 
 

@@ -20,6 +20,7 @@ from watchkeeper.api import (
     loki_push,
     prometheus,
     remote_read,
+    runbooks,
     status,
     users,
 )
@@ -162,6 +163,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
         *ingest.routes(RemoteWrite(metrics, own.remote_write, metrics.exemplars)),
         *loki_push.routes(Push(logs, own.push, clock), own.push.body_bytes_max),
         *loki.routes(logs, log_engine, clock),
+        *runbooks.routes(),
         *login.routes(accounts),
         *users.routes(accounts),
         *keys.routes(accounts),
