@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from watchkeeper.model.errors import BadConfig, BadConfigs
+from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
 
 _BYTES_MAX = 16 << 20
 _DEPTH_MAX = 50
@@ -100,6 +100,37 @@ def parse(text: str | bytes, name: str) -> Document:
         raise BadConfig(name, line, "", str(error.problem or error.context), "valid YAML") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadConfig(name, 1, "", str(error).split("\n", 1)[0], "valid YAML in UTF-8") from None
+
+
+def typed(text: str) -> Any:
+    """Read a YAML text for what it says: mappings, lists, texts, numbers, truth values, None.
+
+    raises  BadInput when it is no YAML, or too large, deep or full of aliases
+    """
+    try:
+        _check_shape(text, "text")
+        node = yaml.compose(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
+        raise BadInput(f"not valid YAML: {error}") from None
+    return None if node is None else _typed(node)
+
+
+def _typed(node: Any) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return {str(_typed(key)): _typed(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_typed(one) for one in node.value]
+    kind, text = node.tag.rpartition(":")[2], node.value
+    try:
+        if kind == "int":
+            return int(text, 0)
+        if kind == "float":
+            return float(text)
+    except ValueError:  # what only YAML calls a number: 1:30, 0o7
+        return text
+    if kind == "bool":
+        return text.lower() in ("true", "yes", "on")
+    return None if kind == "null" else text
 
 
 def _build(text: str | bytes, name: str) -> tuple[Any, dict[Path, int]]:

@@ -146,7 +146,7 @@ class Client:
             target.with_user(None).with_fragment(None),
             data=body or None,
             headers=headers,
-            ssl=_context(options.tls) if options.tls is not None else True,
+            ssl=tls_context(options.tls) if options.tls is not None else True,
             server_hostname=(options.tls.server_name or None) if options.tls is not None else None,
             allow_redirects=False,
         ) as answer:
@@ -271,7 +271,11 @@ async def _limited(answer: aiohttp.ClientResponse, bytes_max: int) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _context(tls: TlsOptions) -> ssl.SSLContext:
+def tls_context(tls: TlsOptions) -> ssl.SSLContext:
+    """Give what TLS needs for these options.
+
+    raises  NotDelivered, permanent, when they cannot be used
+    """
     try:
         context = ssl.create_default_context(cadata=tls.ca_pem or None)
         if tls.min_version:

@@ -21,14 +21,54 @@ from watchkeeper.notify.inhibit import Inhibitor
 from watchkeeper.notify.log import NotificationLog, reason_to_notify
 from watchkeeper.notify.mute import MuteTimes
 from watchkeeper.notify.notification import Means, Notification, Send, is_firing
-from watchkeeper.notify.receivers import inbox, webhook
+from watchkeeper.notify.receivers import (
+    discord,
+    email,
+    inbox,
+    incidentio,
+    jira,
+    mattermost,
+    msteams,
+    msteamsv2,
+    opsgenie,
+    pagerduty,
+    pushover,
+    rocketchat,
+    slack,
+    sns,
+    telegram,
+    victorops,
+    webex,
+    webhook,
+    wechat,
+)
 from watchkeeper.notify.settings import Receiver
 from watchkeeper.notify.silence import SilenceBook
 from watchkeeper.store.state.notifications import LogKey
 
 log = structlog.get_logger(__name__)
 
-_KINDS: Mapping[str, Send] = {"webhook": webhook.send, "inbox": inbox.send}
+_KINDS: Mapping[str, Send] = {
+    "discord": discord.send,
+    "email": email.send,
+    "incidentio": incidentio.send,
+    "inbox": inbox.send,
+    "jira": jira.send,
+    "mattermost": mattermost.send,
+    "msteams": msteams.send,
+    "msteamsv2": msteamsv2.send,
+    "opsgenie": opsgenie.send,
+    "pagerduty": pagerduty.send,
+    "pushover": pushover.send,
+    "rocketchat": rocketchat.send,
+    "slack": slack.send,
+    "sns": sns.send,
+    "telegram": telegram.send,
+    "victorops": victorops.send,
+    "webex": webex.send,
+    "webhook": webhook.send,
+    "wechat": wechat.send,
+}
 _BACKOFF_FIRST_S, _BACKOFF_FACTOR, _BACKOFF_SPREAD, _BACKOFF_MAX_S = 0.5, 1.5, 0.5, 60.0
 
 _notifications = counter("alertmanager_notifications", "The total number of attempted notifications.", ("integration",))
@@ -74,11 +114,7 @@ class Integration:
 
 def integrations_of(receiver: Receiver) -> list[Integration]:
     """List a receiver's ways."""
-    return [
-        Integration(kind, at, config, send)
-        for kind, send in _KINDS.items()
-        for at, config in enumerate(getattr(receiver, f"{kind}_configs"))
-    ]
+    return [Integration(kind, at, config, _KINDS[kind]) for kind, at, config in receiver.integrations()]
 
 
 class Deliverer:

@@ -29,6 +29,8 @@ from watchkeeper.notify.route import build_routes
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig
 from watchkeeper.notify.shown import AlertFilter, ShownAlert, ShownGroup
 from watchkeeper.notify.silence import Silence, SilenceBook, State, filtered_silences, silence_matcher, sorted_silences
+from watchkeeper.notify.template import Templates
+from watchkeeper.notify.texts import NotificationTexts
 from watchkeeper.store.state.alerts import drop_alerts, load_alerts, save_alerts
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.inbox import InboxMessage, NewMessage, add_messages, load_messages
@@ -87,7 +89,7 @@ class Desk:
         self._settings, self._state, self._clock = settings, state, clock
         self._external_url = external_url.rstrip("/")
         self._spread = spread or random.Random()  # noqa: S311 — spreads retries, keeps no secret
-        self._means = Means(client, self._keep)
+        self._means = Means(client, self._keep, partial(NotificationTexts, Templates(())))
         self._inbox = Batch[NewMessage](lambda batch: add_messages(state, batch, settings.inbox_messages_max))
         self._book = AlertBook()
         self._silences = SilenceBook(settings.silences_max, settings.silence_bytes_max)
@@ -147,6 +149,7 @@ class Desk:
 
     def _configure(self, config: AlertmanagerConfig) -> None:
         assert config.route is not None  # read_config saw to it
+        templates = Templates.load(config.templates)
         self._config = config
         self._route = build_routes(config.route)
         self._inhibitor = Inhibitor(config.inhibit_rules)
@@ -157,7 +160,7 @@ class Desk:
             MuteTimes((*config.mute_time_intervals, *config.time_intervals)),
             self._silences,
             self._log,
-            self._means,
+            replace(self._means, texts=partial(NotificationTexts, templates)),
             self._clock,
             self._external_url,
             self._spread,

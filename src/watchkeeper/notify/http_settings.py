@@ -87,9 +87,7 @@ class HttpConfig(Settings):
     bearer_token: Secret | None = setting(None, "Deprecated: authorization.credentials.")
     bearer_token_file: Text = setting("", "Deprecated: authorization.credentials_file.")
     tls_config: TlsConfig | None = setting(None, "TLS.")
-    follow_redirects: bool = setting(
-        False, "Follow redirects; Alertmanager does by default. Credentials never go to another host."
-    )
+    follow_redirects: bool = setting(True, "Follow redirects; credentials never go to another host.")
     enable_http2: bool = setting(True, "Accepted; requests use HTTP/1.1.")
     http_headers: dict[str, HeaderValues] | None = setting(None, "Extra headers.")
     proxy_url: NotYet = setting(None, "An HTTP proxy; not supported yet.")
@@ -186,7 +184,7 @@ def request_options(config: HttpConfig, timeout_s: float) -> RequestOptions:
         basic=basic,
         authorization=bearer,
         headers=_headers(config),
-        tls=_tls(config.tls_config),
+        tls=tls_options(config.tls_config) if config.tls_config is not None else None,
         follow_redirects=config.follow_redirects,
     )
 
@@ -200,9 +198,13 @@ def _headers(config: HttpConfig) -> tuple[tuple[str, str], ...]:
     return tuple(out)
 
 
-def _tls(config: TlsConfig | None) -> TlsOptions | None:
+def tls_options(config: TlsConfig | None) -> TlsOptions:
+    """Say TLS settings in the client's words, with files read.
+
+    raises  NotDelivered when a file cannot be read
+    """
     if config is None:
-        return None
+        return TlsOptions()
     return TlsOptions(
         ca_pem=config.ca or (read_secret_file(config.ca_file) if config.ca_file else ""),
         cert_pem=config.cert or (read_secret_file(config.cert_file) if config.cert_file else ""),

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol
 
 from watchkeeper.model.alert import Alert
@@ -29,6 +30,16 @@ class Notification:
     external_url: str
     timeout_s: float
 
+    @property
+    def key(self) -> str:
+        """The group's key as services know it: alias, incident, entity."""
+        return sha256(self.group_key.encode()).hexdigest()
+
+    @property
+    def is_firing(self) -> bool:
+        """Whether any alert fires."""
+        return status_of(self.alerts) == "firing"
+
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -36,10 +47,31 @@ class Means:
 
     client  outgoing HTTP
     keep    puts a message into the inbox: receiver, status, JSON; durable when it returns
+    texts   gives what makes the texts of a notification by the configuration's templates
     """
 
     client: Client
     keep: Callable[[str, str, str], Awaitable[None]]
+    texts: Callable[[Notification], "Texts"]
+
+
+class Texts(Protocol):
+    """Makes texts of templates; see template.py."""
+
+    def text(self, template: str) -> str:
+        """Give a plain text.
+
+        raises  NotDelivered, permanent, when the template fails
+        """
+        ...
+
+    def html(self, template: str) -> str:
+        """Give a text in which every value is escaped for HTML; raises as `text`."""
+        ...
+
+    def deep(self, value: Any) -> Any:
+        """Give a tree of mappings and lists in which every text is one."""
+        ...
 
 
 class Send(Protocol):

@@ -21,13 +21,13 @@ def webhook_payload(notification: Notification, alerts_max: int = 0) -> dict[str
     """
     alerts = notification.alerts[:alerts_max] if alerts_max else notification.alerts
     return {
-        "receiver": _REGEX_CHARACTERS.sub(r"\\\g<0>", notification.receiver),  # quoted for regexes, as upstream
+        "receiver": quote_regex(notification.receiver),
         "status": status_of(alerts),
         "alerts": [_alert(alert) for alert in alerts],
         "notification_reason": str(notification.reason),
         "groupLabels": _sorted(notification.group_labels),
-        "commonLabels": _common(alert.labels for alert in alerts),
-        "commonAnnotations": _common(alert.annotations for alert in alerts),
+        "commonLabels": common(alert.labels for alert in alerts),
+        "commonAnnotations": common(alert.annotations for alert in alerts),
         "externalURL": notification.external_url,
         "version": "4",
         "groupKey": notification.group_key,
@@ -52,7 +52,13 @@ def _sorted(labels: Mapping[str, str]) -> dict[str, str]:
     return dict(sorted(labels.items()))
 
 
-def _common(label_sets: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def quote_regex(text: str) -> str:
+    """Write a receiver's name as Alertmanager's messages do: quoted for regular expressions."""
+    return _REGEX_CHARACTERS.sub(r"\\\g<0>", text)
+
+
+def common(label_sets: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Give the labels that all sets have with the same value, sorted."""
     shared: set[tuple[str, str]] | None = None
     for labels in label_sets:
         shared = set(labels.items()) if shared is None else shared & labels.items()

@@ -9,14 +9,20 @@ import yaml
 from pydantic import SecretStr
 
 from watchkeeper.model.document import Settings
-from watchkeeper.model.duration import format_duration
+from watchkeeper.model.duration import format_duration, parse_duration
 from watchkeeper.notify.field_types import SECRET_TOKEN, DurationMark
 from watchkeeper.notify.http_settings import HttpConfig
 from watchkeeper.notify.matcher import LabelMatcher
-from watchkeeper.notify.settings import AlertmanagerConfig, Receiver, WebhookConfig
+from watchkeeper.notify.settings import AlertmanagerConfig, Receiver
 
-_ALWAYS = frozenset({"continue", "send_resolved", "max_alerts", "timeout", "url_file", "templates", "resolve_timeout"})
+_ALWAYS = frozenset(
+    {
+        *("continue", "send_resolved", "max_alerts", "timeout", "url_file", "templates", "resolve_timeout"),
+        *("short_fields", "link_names", "update_message"),
+    }
+)
 _OURS = frozenset({"inbox_configs"})
+_SUBJECT = '{{ template "email.default.subject" . }}'
 _SHOWN_WHEN_FALSE = _ALWAYS | {"follow_redirects", "insecure_skip_verify"}
 
 
@@ -36,9 +42,28 @@ def shown_config(config: AlertmanagerConfig) -> str:
 
 def _receiver(receiver: Receiver, http: dict[str, Any]) -> dict[str, Any]:
     tree = _with(_tree(receiver), "name", labels={"name": receiver.name})
-    for at, webhook in enumerate(tree.get("webhook_configs", ())):
-        tree["webhook_configs"][at] = _with(webhook, "send_resolved", http_config=http)
+    for name, configs in tree.items():
+        if name.endswith("_configs") and name != "email_configs":
+            tree[name] = [_with(one, "send_resolved", http_config=http) for one in configs]
+    for config in tree.get("pushover_configs", ()):
+        config.update({name: _go_duration(config[name]) for name in ("retry", "expire", "ttl") if name in config})
+    for at, config in enumerate(tree.get("email_configs", ())):
+        named = {"From": config.get("from", ""), "Subject": _SUBJECT, "To": config["to"]}
+        named |= {name.title(): value for name, value in config.get("headers", {}).items()}
+        before = {name: value for name, value in config.items() if name not in ("html", "text", "require_tls")}
+        rest = {name: value for name, value in config.items() if name not in before}
+        whole = {**before, "headers": dict(sorted(named.items())), **rest}
+        tree["email_configs"][at] = _with(whole, "require_tls", tls_config={"insecure_skip_verify": False})
     return tree
+
+
+def _go_duration(text: str) -> str:
+    """Write a duration as Go does, which says the smaller units, too."""
+    seconds = parse_duration(text) / 1000
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    shown = f"{seconds:g}s"
+    return f"{hours}h{minutes}m{shown}" if hours else f"{minutes}m{shown}" if minutes else shown
 
 
 def _with(tree: dict[str, Any], after: str, **added: Any) -> dict[str, Any]:
@@ -65,9 +90,11 @@ def _tree(settings: Settings) -> dict[str, Any]:
         name, value = info.alias or field, getattr(settings, field)
         if name in _OURS or (value in (None, "", (), {}) and name not in _ALWAYS):
             continue
+        if value == 0 and name in ("ttl", "message_thread_id", "chat_id"):
+            continue
         if value is False and name not in _SHOWN_WHEN_FALSE:
             continue
-        if name == "url_file" and not value and not isinstance(settings, WebhookConfig):
+        if name == "url_file" and not value and not hasattr(settings, "max_alerts"):
             continue
         if any(isinstance(mark, DurationMark) for mark in info.metadata):
             out[name] = format_duration(value)

@@ -13,7 +13,18 @@ from pydantic import BeforeValidator, model_validator
 
 from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.document import Path as Place
-from watchkeeper.model.errors import BadConfig, BadConfigs
+from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
+from watchkeeper.notify.chat_settings import (
+    DiscordConfig,
+    MattermostConfig,
+    MsteamsConfig,
+    Msteamsv2Config,
+    RocketchatConfig,
+    SlackConfig,
+    TelegramConfig,
+    WebexConfig,
+    WechatConfig,
+)
 from watchkeeper.notify.field_types import (
     Duration,
     LabelEquals,
@@ -29,6 +40,20 @@ from watchkeeper.notify.field_types import (
 )
 from watchkeeper.notify.http_settings import HttpConfig, TlsConfig
 from watchkeeper.notify.mute import NamedIntervals
+from watchkeeper.notify.receiver_settings import (
+    EmailConfig,
+    HttpReceiverSettings,
+    InboxConfig,
+    OpsgenieConfig,
+    PagerdutyConfig,
+    PushoverConfig,
+    ReceiverSettings,
+    SnsConfig,
+    VictoropsConfig,
+    WebhookConfig,
+)
+from watchkeeper.notify.template import Templates
+from watchkeeper.notify.ticket_settings import IncidentioConfig, JiraConfig
 
 _ROUTE_DEPTH_MAX = 20
 
@@ -38,48 +63,52 @@ class GlobalConfig(Settings):
 
     resolve_timeout: Duration = setting(300_000, "An alert without end time is over when not heard of for so long.")
     http_config: HttpConfig | None = setting(None, "HTTP settings of receivers that have none of their own.")
-    jira_api_url: Text = setting("", "Read, for receivers to come.")
-    smtp_from: Text = setting("", "Read, for receivers to come.")
-    smtp_hello: Text = setting("localhost", "Read, for receivers to come.")
-    smtp_smarthost: Text = setting("", "Read, for receivers to come.")
-    smtp_auth_username: Text = setting("", "Read, for receivers to come.")
-    smtp_auth_password: Secret | None = setting(None, "Read, for receivers to come.")
-    smtp_auth_password_file: Text = setting("", "Read, for receivers to come.")
-    smtp_auth_secret: Secret | None = setting(None, "Read, for receivers to come.")
-    smtp_auth_secret_file: Text = setting("", "Read, for receivers to come.")
-    smtp_auth_identity: Text = setting("", "Read, for receivers to come.")
-    smtp_require_tls: bool = setting(True, "Read, for receivers to come.")
-    smtp_tls_config: TlsConfig | None = setting(None, "Read, for receivers to come.")
-    smtp_force_implicit_tls: bool | None = setting(None, "Read, for receivers to come.")
-    slack_api_url: SecretUrl | None = setting(None, "Read, for receivers to come.")
-    slack_api_url_file: Text = setting("", "Read, for receivers to come.")
-    slack_app_token: Secret | None = setting(None, "Read, for receivers to come.")
-    slack_app_token_file: Text = setting("", "Read, for receivers to come.")
-    slack_app_url: Text = setting("https://slack.com/api/chat.postMessage", "Read, for receivers to come.")
-    pagerduty_url: Text = setting("https://events.pagerduty.com/v2/enqueue", "Read, for receivers to come.")
-    opsgenie_api_url: Text = setting("https://api.opsgenie.com/", "Read, for receivers to come.")
-    opsgenie_api_key: Secret | None = setting(None, "Read, for receivers to come.")
-    opsgenie_api_key_file: Text = setting("", "Read, for receivers to come.")
-    wechat_api_url: Text = setting("https://qyapi.weixin.qq.com/cgi-bin/", "Read, for receivers to come.")
-    wechat_api_secret: Secret | None = setting(None, "Read, for receivers to come.")
-    wechat_api_secret_file: Text = setting("", "Read, for receivers to come.")
-    wechat_api_corp_id: Text = setting("", "Read, for receivers to come.")
-    victorops_api_url: Text = setting(
-        "https://alert.victorops.com/integrations/generic/20131114/alert/", "Read, for receivers to come."
+    jira_api_url: Text = setting("", "The same of receivers that leave it empty.")
+    smtp_from: Text = setting("", "The same of receivers that leave it empty.")
+    smtp_hello: Text = setting("localhost", "The same of receivers that leave it empty.")
+    smtp_smarthost: Text = setting("", "The same of receivers that leave it empty.")
+    smtp_auth_username: Text = setting("", "The same of receivers that leave it empty.")
+    smtp_auth_password: Secret | None = setting(None, "The same of receivers that leave it empty.")
+    smtp_auth_password_file: Text = setting("", "The same of receivers that leave it empty.")
+    smtp_auth_secret: Secret | None = setting(None, "The same of receivers that leave it empty.")
+    smtp_auth_secret_file: Text = setting("", "The same of receivers that leave it empty.")
+    smtp_auth_identity: Text = setting("", "The same of receivers that leave it empty.")
+    smtp_require_tls: bool = setting(True, "The same of receivers that leave it empty.")
+    smtp_tls_config: TlsConfig | None = setting(None, "The same of receivers that leave it empty.")
+    smtp_force_implicit_tls: bool | None = setting(None, "The same of receivers that leave it empty.")
+    slack_api_url: SecretUrl | None = setting(None, "The same of receivers that leave it empty.")
+    slack_api_url_file: Text = setting("", "The same of receivers that leave it empty.")
+    slack_app_token: Secret | None = setting(None, "The same of receivers that leave it empty.")
+    slack_app_token_file: Text = setting("", "The same of receivers that leave it empty.")
+    slack_app_url: Text = setting(
+        "https://slack.com/api/chat.postMessage", "The same of receivers that leave it empty."
     )
-    victorops_api_key: Secret | None = setting(None, "Read, for receivers to come.")
-    victorops_api_key_file: Text = setting("", "Read, for receivers to come.")
-    telegram_api_url: Text = setting("https://api.telegram.org", "Read, for receivers to come.")
-    telegram_bot_token: Secret | None = setting(None, "Read, for receivers to come.")
-    telegram_bot_token_file: Text = setting("", "Read, for receivers to come.")
-    webex_api_url: Text = setting("https://webexapis.com/v1/messages", "Read, for receivers to come.")
-    rocketchat_api_url: Text = setting("https://open.rocket.chat/", "Read, for receivers to come.")
-    rocketchat_token: Secret | None = setting(None, "Read, for receivers to come.")
-    rocketchat_token_file: Text = setting("", "Read, for receivers to come.")
-    rocketchat_token_id: Secret | None = setting(None, "Read, for receivers to come.")
-    rocketchat_token_id_file: Text = setting("", "Read, for receivers to come.")
-    mattermost_webhook_url: SecretUrl | None = setting(None, "Read, for receivers to come.")
-    mattermost_webhook_url_file: Text = setting("", "Read, for receivers to come.")
+    pagerduty_url: Text = setting(
+        "https://events.pagerduty.com/v2/enqueue", "The same of receivers that leave it empty."
+    )
+    opsgenie_api_url: Text = setting("https://api.opsgenie.com/", "The same of receivers that leave it empty.")
+    opsgenie_api_key: Secret | None = setting(None, "The same of receivers that leave it empty.")
+    opsgenie_api_key_file: Text = setting("", "The same of receivers that leave it empty.")
+    wechat_api_url: Text = setting("https://qyapi.weixin.qq.com/cgi-bin/", "The same of receivers that leave it empty.")
+    wechat_api_secret: Secret | None = setting(None, "The same of receivers that leave it empty.")
+    wechat_api_secret_file: Text = setting("", "The same of receivers that leave it empty.")
+    wechat_api_corp_id: Text = setting("", "The same of receivers that leave it empty.")
+    victorops_api_url: Text = setting(
+        "https://alert.victorops.com/integrations/generic/20131114/alert/", "The same of receivers that leave it empty."
+    )
+    victorops_api_key: Secret | None = setting(None, "The same of receivers that leave it empty.")
+    victorops_api_key_file: Text = setting("", "The same of receivers that leave it empty.")
+    telegram_api_url: Text = setting("https://api.telegram.org", "The same of receivers that leave it empty.")
+    telegram_bot_token: Secret | None = setting(None, "The same of receivers that leave it empty.")
+    telegram_bot_token_file: Text = setting("", "The same of receivers that leave it empty.")
+    webex_api_url: Text = setting("https://webexapis.com/v1/messages", "The same of receivers that leave it empty.")
+    rocketchat_api_url: Text = setting("https://open.rocket.chat/", "The same of receivers that leave it empty.")
+    rocketchat_token: Secret | None = setting(None, "The same of receivers that leave it empty.")
+    rocketchat_token_file: Text = setting("", "The same of receivers that leave it empty.")
+    rocketchat_token_id: Secret | None = setting(None, "The same of receivers that leave it empty.")
+    rocketchat_token_id_file: Text = setting("", "The same of receivers that leave it empty.")
+    mattermost_webhook_url: SecretUrl | None = setting(None, "The same of receivers that leave it empty.")
+    mattermost_webhook_url_file: Text = setting("", "The same of receivers that leave it empty.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -147,32 +176,6 @@ class InhibitRule(Settings):
     equal: Several[LabelName] = setting((), "Labels that both must have with equal values, or both lack.")
 
 
-class WebhookConfig(Settings):
-    """POSTs Alertmanager's JSON to a URL."""
-
-    send_resolved: bool = setting(True, "Whether to tell when alerts are over.")
-    http_config: HttpConfig | None = setting(None, "HTTP settings.")
-    url: SecretUrl | None = setting(None, "Where to.")
-    url_file: Text = setting("", "A file that holds where to.")
-    max_alerts: int = setting(0, "At most so many alerts in a message; 0 is all.", ge=0)
-    timeout: Duration = setting(0, "For the whole request; 0 is as long as the group has.")
-    payload: NotYet = setting(None, "A template of the body; not supported yet.")
-
-    @model_validator(mode="after")
-    def _one_url(self) -> Self:
-        if self.url is None and not self.url_file:
-            raise ValueError("one of url or url_file must be configured")
-        if self.url is not None and self.url_file:
-            raise ValueError("at most one of url & url_file must be configured")
-        return self
-
-
-class InboxConfig(Settings):
-    """Keeps notifications in watchkeeper's own inbox, which its UI shows."""
-
-    send_resolved: bool = setting(True, "Whether to tell when alerts are over.")
-
-
 def _receiver_name(name: object) -> object:
     if name in (None, ""):
         raise ValueError("missing name in receiver")
@@ -184,25 +187,32 @@ class Receiver(Settings):
 
     name: Annotated[str, BeforeValidator(_receiver_name)] = setting("", "Its name.", validate_default=True)
     labels: dict[str, str] | None = setting(None, "Labels of the receiver, shown by the API.")
+    discord_configs: Several[DiscordConfig] = setting((), "Discord.")
+    email_configs: Several[EmailConfig] = setting((), "E-mail.")
+    incidentio_configs: Several[IncidentioConfig] = setting((), "incident.io.")
+    pagerduty_configs: Several[PagerdutyConfig] = setting((), "PagerDuty.")
+    slack_configs: Several[SlackConfig] = setting((), "Slack.")
     webhook_configs: Several[WebhookConfig] = setting((), "Webhooks.")
+    opsgenie_configs: Several[OpsgenieConfig] = setting((), "Opsgenie.")
+    wechat_configs: Several[WechatConfig] = setting((), "WeChat Work.")
+    pushover_configs: Several[PushoverConfig] = setting((), "Pushover.")
+    victorops_configs: Several[VictoropsConfig] = setting((), "VictorOps.")
+    sns_configs: Several[SnsConfig] = setting((), "Amazon SNS.")
+    telegram_configs: Several[TelegramConfig] = setting((), "Telegram.")
+    webex_configs: Several[WebexConfig] = setting((), "Webex.")
+    msteams_configs: Several[MsteamsConfig] = setting((), "Microsoft Teams, connectors.")
+    msteamsv2_configs: Several[Msteamsv2Config] = setting((), "Microsoft Teams, workflows.")
+    jira_configs: Several[JiraConfig] = setting((), "Jira.")
+    rocketchat_configs: Several[RocketchatConfig] = setting((), "Rocket.Chat.")
+    mattermost_configs: Several[MattermostConfig] = setting((), "Mattermost.")
     inbox_configs: Several[InboxConfig] = setting((), "watchkeeper's own inbox.")
-    discord_configs: NotYet = setting(None, "Not supported yet.")
-    email_configs: NotYet = setting(None, "Not supported yet.")
-    incidentio_configs: NotYet = setting(None, "Not supported yet.")
-    pagerduty_configs: NotYet = setting(None, "Not supported yet.")
-    slack_configs: NotYet = setting(None, "Not supported yet.")
-    opsgenie_configs: NotYet = setting(None, "Not supported yet.")
-    wechat_configs: NotYet = setting(None, "Not supported yet.")
-    pushover_configs: NotYet = setting(None, "Not supported yet.")
-    victorops_configs: NotYet = setting(None, "Not supported yet.")
-    sns_configs: NotYet = setting(None, "Not supported yet.")
-    telegram_configs: NotYet = setting(None, "Not supported yet.")
-    webex_configs: NotYet = setting(None, "Not supported yet.")
-    msteams_configs: NotYet = setting(None, "Not supported yet.")
-    msteamsv2_configs: NotYet = setting(None, "Not supported yet.")
-    jira_configs: NotYet = setting(None, "Not supported yet.")
-    rocketchat_configs: NotYet = setting(None, "Not supported yet.")
-    mattermost_configs: NotYet = setting(None, "Not supported yet.")
+
+    def integrations(self) -> Iterator[tuple[str, int, ReceiverSettings]]:
+        """Give kind, position among those of its kind, and settings of each way."""
+        for field in type(self).model_fields:
+            if field.endswith("_configs"):
+                for at, config in enumerate(getattr(self, field)):
+                    yield field.removesuffix("_configs"), at, config
 
 
 class AlertmanagerConfig(Settings):
@@ -214,7 +224,7 @@ class AlertmanagerConfig(Settings):
     route: RouteConfig | None = setting(None, "The routing tree.")
     inhibit_rules: Several[InhibitRule] = setting((), "Which alerts mute which others.")
     receivers: Several[Receiver] = setting((), "Who can be notified.")
-    templates: Several[str] = setting((), "Template files; none of the receivers built so far uses one.")
+    templates: Several[str] = setting((), "Template files; * and ? may stand for characters.")
     mute_time_intervals: Several[NamedIntervals] = setting((), "Deprecated: time_intervals.")
     time_intervals: Several[NamedIntervals] = setting((), "Named time intervals.")
     tracing: NotYet = setting(None, "Not supported yet.")
@@ -246,27 +256,54 @@ def read_config(text: str | bytes, name: str, directory: Path | None = None) -> 
     raises     BadInput with every fault
     """
     document = parse(text, name)
-    config = document.read_as(AlertmanagerConfig)
+    config = _inherited(document.read_as(AlertmanagerConfig))
     faults = list(_faults(config, document))
     if faults:
         raise BadConfigs(faults)
-    config = _inherited(config)
-    return config if directory is None else _resolved(config, directory)
+    if directory is None:
+        return config
+    config = _resolved(config, directory)
+    try:
+        Templates.load(config.templates)
+    except BadInput as error:
+        raise BadConfigs([document.fault(("templates",), str(error), "templates that can be parsed")]) from None
+    return config
 
 
 def _inherited(config: AlertmanagerConfig) -> AlertmanagerConfig:
-    """Give webhooks without HTTP settings the global ones."""
-    shared = config.global_.http_config
-    if shared is None:
-        return config
+    """Fill what receivers leave empty from `global`."""
+    shared = config.global_
 
-    def filled(webhook: WebhookConfig) -> WebhookConfig:
-        return webhook if webhook.http_config is not None else webhook.model_copy(update={"http_config": shared})
+    def filled(settings: Any) -> Any:
+        if not isinstance(settings, ReceiverSettings):
+            return settings
+        update: dict[str, Any] = {}
+        taken = settings.from_global.items()
+        own = {one for one, _ in taken if getattr(settings, one) not in (None, "", 0)}
+        for field, source in taken:
+            other = field.removesuffix("_file") if field.endswith("_file") else f"{field}_file"
+            if field not in own and other not in own:
+                update[field] = getattr(shared, source)
+        if isinstance(settings, SlackConfig):
+            update |= _one_way_to_slack(settings)
+        if isinstance(settings, HttpReceiverSettings) and settings.http_config is None:
+            update["http_config"] = shared.http_config
+        return settings.model_copy(update=update)
 
-    receivers = tuple(
-        one.model_copy(update={"webhook_configs": tuple(map(filled, one.webhook_configs))}) for one in config.receivers
-    )
-    return config.model_copy(update={"receivers": receivers})
+    receivers = []
+    for receiver in config.receivers:
+        fields = {name: getattr(receiver, name) for name in type(receiver).model_fields if name.endswith("_configs")}
+        receivers.append(receiver.model_copy(update={name: tuple(map(filled, own)) for name, own in fields.items()}))
+    return config.model_copy(update={"receivers": tuple(receivers)})
+
+
+def _one_way_to_slack(settings: SlackConfig) -> dict[str, Any]:
+    """A receiver with a webhook of its own does not use the app's token of `global`, nor the other way round."""
+    if settings.api_url or settings.api_url_file:
+        return {"app_token": None, "app_token_file": ""}
+    if settings.app_token or settings.app_token_file:
+        return {"api_url": None, "api_url_file": ""}
+    return {}
 
 
 def _faults(config: AlertmanagerConfig, document: Document) -> Iterator[BadConfig]:
@@ -276,6 +313,10 @@ def _faults(config: AlertmanagerConfig, document: Document) -> Iterator[BadConfi
             want = f"each name once (notification config name {receiver.name!r} is not unique)"
             yield document.fault(("receivers", at, "name"), repr(receiver.name), want)
         names.add(receiver.name)
+        for kind, place, settings in receiver.integrations():
+            missing = settings.missing()
+            if missing is not None:
+                yield document.fault(("receivers", at, f"{kind}_configs", place), "nothing", missing)
     if config.route is None:
         yield document.fault(("route",), "nothing", "a route (no routes provided)")
         return

@@ -4,20 +4,17 @@ source  Prometheus docs, Template reference; error texts as Prometheus gives the
 """
 
 import ipaddress
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
+from watchkeeper.model import humanize
 from watchkeeper.model.doors import AlertSample, Ask
 from watchkeeper.model.errors import BadInput, WatchkeeperError
-from watchkeeper.model.gotemplate import Function, Record, SafeText, StringMap, Template
+from watchkeeper.model.gotemplate import Function, Record, SafeText, StringMap, Template, texts
 from watchkeeper.model.metrics import counter
-from watchkeeper.model.pattern import Match, compile_pattern
-from watchkeeper.rules import humanize
 
 # What Prometheus puts before every text, so that $labels and $value are there; error columns count it, too.
 _DEFINITIONS = (
@@ -26,11 +23,7 @@ _DEFINITIONS = (
 _DATA_TYPE = (
     "struct { Labels map[string]string; ExternalLabels map[string]string; ExternalURL string; Value interface {} }"
 )
-_LENGTH_MAX = 1 << 20
 _RESULT_TYPE, _SAMPLE_TYPE = "template.queryResult", "*template.sample"
-_WORD = re.compile(r"\w+(?:['.:’]\w+)*")
-_LETTER = re.compile(r"[^\W\d_]")
-_REFERENCE = re.compile(rb"\$(?:\$|(\w+)|\{(\w+)\})")
 _EXPANSIONS = counter("prometheus_template_text_expansions", "The total number of template text expansions.")
 _FAILURES = counter(
     "prometheus_template_text_expansion_failures", "The total number of template text expansion failures."
@@ -141,44 +134,6 @@ def _sort_by_label(name: str, samples: _QueryResult) -> _QueryResult:
     return _QueryResult(sorted(samples, key=lambda sample: _label(name, sample)))
 
 
-def _replace_all(pattern: str, replacement: str, text: str) -> str:
-    data, wanted = text.encode(), replacement.encode()  # RE2 counts places in texts anew for each match, not in bytes
-    out: list[bytes] = []
-    length = at = 0
-    for found in compile_pattern(pattern).finditer(data):
-        for piece in chain((data[at : found.start()],), _expanded(wanted, found)):
-            out.append(piece)
-            length += len(piece)
-            if length > _LENGTH_MAX:  # before it is joined: a long text may come between any two characters
-                raise BadInput(f"exceeded maximum of {_LENGTH_MAX} bytes")
-        at = found.end()
-    return (b"".join(out) + data[at:]).decode(errors="replace")
-
-
-def _expanded(replacement: bytes, found: Match) -> Iterator[bytes]:
-    """Give a replacement in pieces, groups put in: $1, ${1}, $name; $$ is a dollar; what is no group is nothing."""
-    at = 0
-    for reference in _REFERENCE.finditer(replacement):
-        yield replacement[at : reference.start()]
-        yield _group((reference.group(1) or reference.group(2) or b"").decode(), found)
-        at = reference.end()
-    yield replacement[at:]
-
-
-def _group(name: str, found: Any) -> bytes:
-    if not name:
-        return b"$"
-    if name.isdigit():
-        number = int(name[:6])
-        return (found.group(number) or b"") if number <= len(found.groups()) else b""
-    return found.groupdict().get(name) or b""
-
-
-def _title(text: str) -> str:
-    """Put each word's first letter in capitals; a word goes on over an apostrophe, a dot or a colon."""
-    return _WORD.sub(lambda word: _LETTER.sub(lambda letter: letter.group().upper(), word.group(), count=1), text)
-
-
 def _split_port(address: str) -> tuple[str, str] | None:
     """Split "host:port" as Go's net.SplitHostPort; None where that fails."""
     host, colon, port = address.rpartition(":")
@@ -202,10 +157,6 @@ def _strip_domain(address: str) -> str:
         name = host.split(".", 1)[0]
         return f"{name}:{port}" if port else name
     return address
-
-
-def _matches(pattern: str, text: str) -> bool:
-    return compile_pattern(pattern).search(text) is not None
 
 
 def _numbered(*values: Any) -> dict[str, Any]:
@@ -235,11 +186,11 @@ _FUNCTIONS: dict[str, Function] = {
     "humanizeTimestamp": Function(humanize.humanize_timestamp, ("any",)),
     "toTime": Function(humanize.to_time, ("any",)),
     "parseDuration": _of_text(humanize.duration_seconds),
-    "title": _of_text(_title),
+    "title": _of_text(texts.title),
     "toUpper": _of_text(str.upper),
     "toLower": _of_text(str.lower),
-    "match": _of_text(_matches, 2),
-    "reReplaceAll": _of_text(_replace_all, 3),
+    "match": _of_text(texts.matches, 2),
+    "reReplaceAll": _of_text(texts.replace_all, 3),
     "safeHtml": _of_text(SafeText),
     "graphLink": _of_text(lambda expr: link(expr, 0)),
     "tableLink": _of_text(lambda expr: link(expr, 1)),

@@ -9,6 +9,7 @@ printf     Go's fmt.Sprintf, with its %!verb(type=value) complaints
 builtins   and, eq, index, printf, html …
 execution  the tree walked over data, within limits on steps, depth and bytes
 times      GoTime: a moment with Go's Format
+texts      functions on texts that several programs give their templates: title, match, reReplaceAll
 template   Template: parse and execute, the door; INVOKE, which calls another template as a function
 """
 

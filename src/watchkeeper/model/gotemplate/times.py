@@ -1,26 +1,33 @@
-"""A moment as templates see it: Go's time.Time in UTC, with its layouts for Format."""
+"""A moment as templates see it: Go's time.Time, in UTC unless told otherwise, with its layouts for Format."""
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, ClassVar
 
 from watchkeeper.model.errors import BadInput
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _offset(at: datetime, between: str) -> str:
+    minutes = int((at.utcoffset() or timedelta()).total_seconds()) // 60
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}{between}{abs(minutes) % 60:02d}"
+
+
 # Go's layouts name the parts of Mon Jan 2 15:04:05 MST 2006.
 _PARTS: dict[str, Callable[[datetime], str]] = {
     "January": lambda at: f"{at:%B}",
     "Jan": lambda at: f"{at:%b}",
     "Monday": lambda at: f"{at:%A}",
     "Mon": lambda at: f"{at:%a}",
-    "MST": lambda _: "UTC",
+    "MST": lambda at: at.tzname() or "UTC",
     "2006": lambda at: f"{at.year:04d}",
-    "-07:00": lambda _: "+00:00",
-    "-0700": lambda _: "+0000",
-    "-07": lambda _: "+00",
-    "Z07:00": lambda _: "Z",
-    "Z0700": lambda _: "Z",
+    "-07:00": lambda at: _offset(at, ":"),
+    "-0700": lambda at: _offset(at, ""),
+    "-07": lambda at: _offset(at, "")[:3],
+    "Z07:00": lambda at: _offset(at, ":") if at.utcoffset() else "Z",
+    "Z0700": lambda at: _offset(at, "") if at.utcoffset() else "Z",
     "002": lambda at: f"{at:%j}",
     "01": lambda at: f"{at.month:02d}",
     "02": lambda at: f"{at.day:02d}",
@@ -51,12 +58,16 @@ class GoTime:
     __slots__ = ("_at", "time_ms")
     go_type: ClassVar[str] = "time.Time"
 
-    def __init__(self, time_ms: int) -> None:
+    def __init__(self, time_ms: int, zone: tzinfo = UTC) -> None:
         try:
-            self._at = _EPOCH + timedelta(milliseconds=time_ms)
+            self._at = (_EPOCH + timedelta(milliseconds=time_ms)).astimezone(zone)
         except OverflowError:
             raise BadInput(f"cannot show a time: got {time_ms} ms, want a year between 1 and 9999") from None
         self.time_ms = time_ms
+
+    def in_zone(self, zone: tzinfo) -> "GoTime":
+        """Give the same moment as clocks elsewhere show it."""
+        return GoTime(self.time_ms, zone)
 
     def format(self, layout: str) -> str:
         """Write the moment in a layout of Go's, such as "Jan 2, 2006 at 3:04pm (MST)"."""
@@ -78,7 +89,7 @@ class GoTime:
     go_methods: ClassVar[Mapping[str, Callable[..., Any]]] = {
         "Format": lambda self, layout: self.format(layout),
         "String": str,
-        "UTC": lambda self: self,
+        "UTC": lambda self: self.in_zone(UTC),
         "Unix": lambda self: self.time_ms // 1000,
         "UnixMilli": lambda self: self.time_ms,
         "Year": lambda self: self._at.year,

@@ -3,7 +3,7 @@
 from watchkeeper.notify.gotext import json_bytes
 from watchkeeper.notify.notification import Means, Notification
 from watchkeeper.notify.payload import webhook_payload
-from watchkeeper.notify.settings import InboxConfig
+from watchkeeper.notify.receiver_settings import InboxConfig
 
 
 async def send(notification: Notification, config: InboxConfig, means: Means) -> None:
