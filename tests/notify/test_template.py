@@ -17,7 +17,7 @@ AT_MS = 1_700_000_000_000
 
 
 def alert(ends_at_ms: int = FIRING_ENDS_MS, **labels: str) -> Alert:
-    return Alert(labels, {"summary": "<b>"}, AT_MS, ends_at_ms, generator_url="http://g/")
+    return Alert(labels, {"summary": "<b>"}, AT_MS, ends_at_ms, AT_MS, "http://g/")
 
 
 def texts(*alerts: Alert, templates: Templates | None = None) -> NotificationTexts:
