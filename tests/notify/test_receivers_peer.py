@@ -284,7 +284,7 @@ def mails(recorder: Recorder) -> list[Any]:
             if not part.is_multipart()
         ]
         assert message["Message-Id"] and message["Date"]
-        found.append((mail["from"], sorted(mail["to"]), mail["hello"], mail["user"], headers, parts))
+        found.append((mail["from"], sorted(mail["to"]), mail["hello"], mail["user"], sorted(headers.items()), parts))
     return sorted(found, key=str)
 
 

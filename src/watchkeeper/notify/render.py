@@ -48,8 +48,8 @@ def _receiver(receiver: Receiver, http: dict[str, Any]) -> dict[str, Any]:
     for config in tree.get("pushover_configs", ()):
         config.update({name: _go_duration(config[name]) for name in ("retry", "expire", "ttl") if name in config})
     for at, config in enumerate(tree.get("email_configs", ())):
-        named = {"From": config.get("from", ""), "Subject": _SUBJECT, "To": config["to"]}
-        named |= {name.title(): value for name, value in config.get("headers", {}).items()}
+        own = {name.title(): value for name, value in config.get("headers", {}).items()}
+        named = own or {"From": config.get("from", ""), "Subject": _SUBJECT, "To": config["to"]}
         before = {name: value for name, value in config.items() if name not in ("html", "text", "require_tls")}
         rest = {name: value for name, value in config.items() if name not in before}
         whole = {**before, "headers": dict(sorted(named.items())), **rest}
@@ -113,5 +113,5 @@ def _plain(settings: Settings, field: str, value: Any) -> Any:
             return settings.model_dump(include={field})[field]
         return [_plain(settings, field, one) for one in value]
     if isinstance(value, dict):
-        return {key: _plain(settings, field, one) for key, one in value.items()}
+        return {key: _plain(settings, field, one) for key, one in sorted(value.items())}
     return str(value) if isinstance(value, LabelMatcher) else value
