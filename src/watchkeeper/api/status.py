@@ -27,7 +27,7 @@ class Sources:
     alerts        {"alerts": […]}
     alertmanagers {"activeAlertmanagers": […], "droppedAlertmanagers": […]}
     config        the configuration file's text
-    flags, build, runtime, tsdb, features   plain mappings
+    flags, build, runtime, features   plain mappings
     """
 
     targets: Callable[[], Sequence[Json]] = list
@@ -41,7 +41,6 @@ class Sources:
     flags: Callable[[], Mapping[str, str]] = dict
     build: Callable[[], Mapping[str, str]] = dict
     runtime: Callable[[], Json] = dict
-    tsdb: Callable[[], Json] = dict
     features: Callable[[], Json] = dict
 
 
@@ -103,10 +102,6 @@ class _Status:
         """Answer GET /api/v1/status/runtimeinfo."""
         return success(self.sources.runtime())
 
-    async def tsdb(self, _call: Call) -> Response:
-        """Answer GET /api/v1/status/tsdb."""
-        return success(self.sources.tsdb())
-
     async def features(self, _call: Call) -> Response:
         """Answer GET /api/v1/features."""
         return success(self.sources.features())
@@ -126,7 +121,6 @@ def routes(sources: Sources) -> list[Route]:
         ("/api/v1/status/flags", page.flags, "Flags in use"),
         ("/api/v1/status/buildinfo", page.build, "Version and build"),
         ("/api/v1/status/runtimeinfo", page.runtime, "The running process"),
-        ("/api/v1/status/tsdb", page.tsdb, "Statistics of the metrics store"),
         ("/api/v1/features", page.features, "What this server can do"),
     )
     return [Route(path, ("GET",), handler, READ, summary, error=error) for path, handler, summary in table]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from watchkeeper.api.remote_read import RemoteReadSettings
+from watchkeeper.api.tsdb import AdminApiSettings
 from watchkeeper.collect.logs.promtail import TailSettings
 from watchkeeper.collect.logs.settings import PushSettings
 from watchkeeper.collect.remote_write import RemoteWriteSettings
@@ -68,6 +69,7 @@ class OwnSettings(Settings):
     log_query: LogQuerySettings = setting(LogQuerySettings, "LogQL.")
     remote_write: RemoteWriteSettings = setting(RemoteWriteSettings, "Receiving remote write.")
     remote_read: RemoteReadSettings = setting(RemoteReadSettings, "Answering remote read.")
+    admin_api: AdminApiSettings = setting(AdminApiSettings, "What an admin may do over HTTP.")
     tail: TailSettings = setting(TailSettings, "Reading log files.")
     push: PushSettings = setting(PushSettings, "The Loki push API.")
     notify: DeskSettings = setting(DeskSettings, "Limits of alerts, silences and the inbox.")

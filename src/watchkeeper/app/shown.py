@@ -4,13 +4,9 @@ import asyncio
 import os
 import platform
 import sys
-import time
-from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import yaml
 from pydantic import SecretStr
 
@@ -18,7 +14,6 @@ import watchkeeper
 from watchkeeper.app.config import Loaded
 from watchkeeper.app.machine import Standing
 from watchkeeper.app.readings import resident_bytes
-from watchkeeper.store.metrics.db import MetricDb
 
 _TOP = 10
 _LOOK_BACK_MS = 3_600_000
@@ -72,34 +67,6 @@ def runtime_info(standing: Standing) -> dict[str, Any]:
     }
 
 
-def tsdb_info(metrics: MetricDb) -> dict[str, Any]:
-    """Give /api/v1/status/tsdb: how much there is, and which metric names have most series."""
-    stats, now_ms = metrics.stats(), time.time_ns() // 1_000_000
-    series = metrics.series([], now_ms - _LOOK_BACK_MS, now_ms)
-    return {
-        "headStats": {
-            "numSeries": stats["live_series"],
-            "numLabelPairs": sum(len(np.unique(row)) for row in series.codes),
-            "chunkCount": 0,
-            "minTime": 0,
-            "maxTime": stats["newest_ms"],
-        },
-        "seriesCountByMetricName": _most(series.values("__name__")),
-        "labelValueCountByLabelName": _largest({name: len(set(series.values(name)) - {""}) for name in series.names}),
-        "memoryInBytesByLabelName": [],
-        "seriesCountByLabelValuePair": [],
-    }
-
-
-def _most(texts: list[str]) -> list[dict[str, Any]]:
-    return _largest(Counter(texts))
-
-
-def _largest(counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    top = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_TOP]
-    return [{"name": name, "value": count} for name, count in top]
-
-
 def flags(data: str, listen: str, loaded: Loaded) -> dict[str, str]:
     """Give /api/v1/status/flags by Prometheus' names."""
     return {
@@ -109,6 +76,7 @@ def flags(data: str, listen: str, loaded: Loaded) -> dict[str, str]:
         "query.timeout": f"{loaded.own.query.timeout_ms // 1000}s",
         "storage.tsdb.path": data,
         "storage.tsdb.retention.time": f"{loaded.own.metrics.retention_ms // 86_400_000}d",
+        "web.enable-admin-api": str(loaded.own.admin_api.enabled).lower(),
         "web.enable-lifecycle": "true",
         "web.enable-remote-write-receiver": "true",
         "web.listen-address": listen,

@@ -22,6 +22,7 @@ from watchkeeper.api import (
     remote_read,
     runbooks,
     status,
+    tsdb,
     users,
 )
 from watchkeeper.api.accounts import Accounts
@@ -81,6 +82,7 @@ class Options:
     listen     host:port; None: as configured
     roles      parts that run; the store always does
     auth_none  everybody is an admin
+    admin_api  as if admin_api.enabled were set
     """
 
     data: Path
@@ -88,6 +90,7 @@ class Options:
     listen: str | None = None
     roles: frozenset[str] = frozenset(ROLES)
     auth_none: bool = False
+    admin_api: bool = False
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
 
 
@@ -157,7 +160,8 @@ def build(loaded: Loaded, options: Options) -> Machine:
 
     routes = [
         *control.routes(control.Control(lambda: standing.ready, lambda: machine.reload(options.where), overview.page)),
-        *prometheus.routes(queries, metrics, _status_sources(standing, options, scraper, rules, metrics, net.listen)),
+        *prometheus.routes(queries, metrics, _status_sources(standing, options, scraper, rules, net.listen)),
+        *tsdb.routes(metrics, own.admin_api.with_flag(options.admin_api), clock),
         *exemplars.routes(engine, metrics.exemplars),
         *remote_read.routes(metrics, own.remote_read, lambda: standing.loaded.prometheus.global_.external_labels),
         *ingest.routes(RemoteWrite(metrics, own.remote_write, metrics.exemplars)),
@@ -207,7 +211,7 @@ def _watch_without_http(scraper: Scraper, loaded: Loaded, listen: str) -> None:
 
 
 def _status_sources(
-    standing: Standing, options: Options, scraper: Scraper, rules: RuleRunner, metrics: MetricDb, listen: str
+    standing: Standing, options: Options, scraper: Scraper, rules: RuleRunner, listen: str
 ) -> status.Sources:
     return status.Sources(
         targets=scraper.active_json,
@@ -219,5 +223,4 @@ def _status_sources(
         flags=lambda: shown.flags(str(options.data), listen, standing.loaded),
         build=shown.build_info,
         runtime=lambda: shown.runtime_info(standing),
-        tsdb=lambda: shown.tsdb_info(metrics),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from watchkeeper.model.alert import Alert
+from watchkeeper.model.census import BlockSaid, Census
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import Appended, FrameSlice, Layout, MetricMetadata, Row
 from watchkeeper.model.labels import Labels, LabelTable, Symbols
@@ -94,6 +95,40 @@ class MetricWriter(Protocol):
 
 class MetricStore(MetricReader, MetricWriter, Protocol):
     """Both sides of the metrics store."""
+
+
+class MetricAdmin(Protocol):
+    """What may be asked of, and done to, the embedded metrics store as a whole."""
+
+    def census(self, limit: int) -> Census:
+        """Count the series in memory by what they are, `limit` of each kind. Safe from any thread."""
+        ...
+
+    def block_list(self) -> list[BlockSaid]:
+        """Give the blocks, oldest first. Safe from any thread."""
+        ...
+
+    def replayed(self) -> tuple[int, int, int]:
+        """Give the first and last segment of the log, and the one that is read or written now."""
+        ...
+
+    async def delete_series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> None:
+        """Delete the samples of a closed range of the series that match any selector; on the disk when it returns.
+
+        raises  Refused when the disk does not take it
+        """
+        ...
+
+    async def clean_tombstones(self) -> None:
+        """Write the blocks anew that hold deleted samples."""
+        ...
+
+    async def snapshot(self, directory: str) -> None:
+        """Make a copy of all that is stored, in a new directory below the data directory.
+
+        raises  Refused when the disk does not take it
+        """
+        ...
 
 
 class ExemplarWriter(Protocol):

@@ -84,6 +84,16 @@ class Wal:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"{self._name}-wal")
 
     @property
+    def first(self) -> int:
+        """Number of the oldest segment that is there, 0 when none is."""
+        return min((segment.name.number for segment in self._kept), default=self.segment)
+
+    @property
+    def last(self) -> int:
+        """Number of the newest segment that is there, 0 when none is."""
+        return max((segment.name.number for segment in self._kept), default=self.segment)
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all segments."""
         return sum(segment.size for segment in self._kept) + (self._current.size if self._current else 0)

@@ -38,12 +38,20 @@ assert lean.__doc__  # it is loaded for its effect, before anything that logs
     show_default=True,
     help="none: no sign-in; only on a loopback address.",
 )
+@click.option("--web.enable-admin-api", "admin_api", is_flag=True, help="Serve /api/v1/admin/tsdb to admins.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto", show_default=True)
 def up(
-    where: Path | None, data: Path, listen: str | None, roles: str, auth: str, log_level: str, log_format: str
+    where: Path | None,
+    data: Path,
+    listen: str | None,
+    roles: str,
+    auth: str,
+    admin_api: bool,
+    log_level: str,
+    log_format: str,
 ) -> int:
     r"""Scrape, keep, evaluate, notify, and serve the web UI and the APIs.
 
@@ -66,5 +74,5 @@ def up(
             "got none with store: stores on other machines are not supported yet", param_hint="--roles"
         )
 
-    options = Options(data, where, listen=listen, roles=chosen, auth_none=auth == "none")
+    options = Options(data, where, listen=listen, roles=chosen, auth_none=auth == "none", admin_api=admin_api)
     return uvloop.run(run(where, options))

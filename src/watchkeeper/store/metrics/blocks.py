@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import structlog
 
+from watchkeeper.model.census import BlockSaid
 from watchkeeper.model.errors import Damaged
 from watchkeeper.model.frame import Floats, Times
 from watchkeeper.model.labels import METRIC_NAME, LabelTable, Symbols
@@ -68,6 +69,14 @@ class Block:
     @property
     def samples(self) -> int:
         return sum(view.said.samples for view in self.views)
+
+    def told(self) -> BlockSaid:
+        """Give it as others know it."""
+        series = len(np.unique(np.concatenate([view.hashes for view in self.views]))) if self.views else 0
+        replaced = self.contents.replaces
+        return BlockSaid(
+            self.number, self.first_ms, self.last_ms + 1, self.samples, series, self.file.size_bytes, replaced
+        )
 
 
 class BlockView:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import structlog
 
+from watchkeeper.model.census import BlockSaid, Census
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
@@ -23,6 +24,7 @@ from watchkeeper.model.metrics import counter
 from watchkeeper.store.files import Files
 from watchkeeper.store.metrics import select
 from watchkeeper.store.metrics.blocks import Blocks
+from watchkeeper.store.metrics.census import take_census
 from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.deletion import Tombstones
 from watchkeeper.store.metrics.directory import DIRECTORY, check_format
@@ -407,6 +409,18 @@ class MetricDb:
         raises     Refused when the disk does not take it
         """
         await self._upkeep.snapshot(directory)
+
+    def census(self, limit: int) -> Census:
+        """Count the series in memory; see MetricAdmin.census."""
+        return take_census(self._frames.all(), self._symbols, limit)
+
+    def block_list(self) -> list[BlockSaid]:
+        """Give the blocks; see MetricAdmin.block_list."""
+        return [block.told() for block in self._blocks.all()]
+
+    def replayed(self) -> tuple[int, int, int]:
+        """Give segments of the log; see MetricAdmin.replayed."""
+        return self._wal.first, max(self._wal.last, self._wal.segment), self._wal.segment
 
     async def clean_tombstones(self) -> None:
         """Write the blocks anew that hold deleted samples, so that the disk has them no more."""
