@@ -110,7 +110,7 @@ def target(number: int, series: int, rows: int) -> tuple[list[dict[str, str]], F
     return [labels[at] for at in order], np.array([values[at] for at in order])
 
 
-def _samples(times: Times, values: Floats) -> bytes:
+def sample_messages(times: Times, values: Floats) -> bytes:
     """Give Sample messages; Unix milliseconds of this age of the world are varints of six bytes."""
     out = np.zeros((len(times), 18), np.uint8)
     out[:, :3] = 0x12, 16, 0x09
@@ -132,7 +132,7 @@ def bodies(options: argparse.Namespace, start_ms: int) -> Iterator[bytes]:
             times = start_ms + np.arange(here.start, here.stop, dtype=np.int64) * INTERVAL_MS + number * 1100
             for one, row in zip(labels, values, strict=True):
                 pairs = (field(1, name.encode()) + field(2, text.encode()) for name, text in sorted(one.items()))
-                parts.append(field(1, b"".join(field(1, pair) for pair in pairs) + _samples(times, row[here])))
+                parts.append(field(1, b"".join(field(1, pair) for pair in pairs) + sample_messages(times, row[here])))
         yield bytes(cramjam.snappy.compress_raw(b"".join(parts)))
 
 

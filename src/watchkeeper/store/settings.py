@@ -82,6 +82,18 @@ class MetricSettings(Settings):
     )
     series_max: int = setting(2_000_000, "Series in the store; more are refused.", unit="series", ge=1)
     series_max_per_source: int = setting(200_000, "Series of one source; more are refused.", unit="series", ge=1)
+    series_max_per_metric: int = setting(
+        50_000,
+        "Series of one metric in one source, and new ones within an hour; beyond, new series of that metric are refused"
+        " and the rest goes on.",
+        unit="series",
+        ge=1,
+    )
+    labels_max: int = setting(200, "A series with more labels is refused.", unit="labels", ge=1)
+    label_name_length_max: int = setting(1024, "A series with a longer label name is refused.", unit="characters", ge=1)
+    label_value_length_max: int = setting(
+        32 << 10, "A series with a longer label value is refused.", unit="characters", ge=1
+    )
     chunk_rows: int = setting(120, "Rows of a source that are compressed together.", unit="rows", ge=2, le=10_000)
     decoded_bytes_max: int = setting(
         32 << 20,

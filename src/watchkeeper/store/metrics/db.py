@@ -18,7 +18,17 @@ from watchkeeper.model.census import BlockSaid, Census
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
-from watchkeeper.model.frame import STALE, Appended, Floats, FrameSlice, MetricMetadata, Refusal, Row, Selection
+from watchkeeper.model.frame import (
+    ABSENT_BITS,
+    STALE,
+    Appended,
+    Floats,
+    FrameSlice,
+    MetricMetadata,
+    Refusal,
+    Row,
+    Selection,
+)
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
 from watchkeeper.model.metrics import counter
 from watchkeeper.store.files import Files
@@ -90,7 +100,7 @@ class MetricDb:
     ) -> None:
         self._files, self._settings, self._clock, self._room = files, settings, clock, room
         self._symbols = Symbols()
-        self._frames = Frames(self._symbols, settings)
+        self._frames = Frames(self._symbols, settings, clock.monotonic_s)
         self._decoded = DecodedChunks(settings.decoded_bytes_max, clock)
         self._metadata: dict[str, list[MetricMetadata]] = {}
         self._wal = Wal(files, f"{DIRECTORY}/wal", settings.wal, clock)
@@ -237,10 +247,17 @@ class MetricDb:
         layout = row.layout
         assert isinstance(layout, FrameLayout), "a layout of another store"
         assert row.values.shape == layout.columns.shape and row.values.dtype == np.float64, row.values.shape
+        over: dict[str, int] = {}
+        if layout.taken is not None:
+            for at, reason in layout.refused.items():
+                over[reason] = over.get(reason, 0) + (int(row.values[at : at + 1].view(np.uint64)[0]) != ABSENT_BITS)
+            row, layout = Row(layout.taken, row.time_ms, row.values[layout.kept], row.whole), layout.taken
         if layout.frame.retired:
             layout = self._frames.renewed(layout)
         window_ms = self._settings.out_of_order_window_ms
-        return layout.frame.check(row, layout, self._blocks.cutoff_ms - window_ms, limit_ms, window_ms, alone)
+        verdict = layout.frame.check(row, layout, self._blocks.cutoff_ms - window_ms, limit_ms, window_ms, alone)
+        verdict.over = over
+        return verdict
 
     def _take(self, verdicts: Sequence[Verdict]) -> None:
         earliest_ms: dict[Frame, int] = {}
@@ -256,6 +273,8 @@ class MetricDb:
         refused: dict[str, int] = {}
         examples: list[Refusal] = []
         for verdict in verdicts:
+            for reason, number in verdict.over.items():
+                refused[reason] = refused.get(reason, 0) + number
             for reason, places in verdict.refused:
                 refused[reason] = refused.get(reason, 0) + len(places)
                 columns = verdict.layout.columns[places[: _EXAMPLES_MAX - len(examples)]]
@@ -268,7 +287,7 @@ class MetricDb:
         if duplicates:
             DUPLICATES.inc(duplicates)
         for reason, number in refused.items():
-            REFUSED.labels(reason).inc(number)
+            REFUSED.labels(reason.partition(":")[0]).inc(number)
         return Appended(stored, sum(verdict.added for verdict in verdicts), duplicates, refused, tuple(examples))
 
     # -- the log

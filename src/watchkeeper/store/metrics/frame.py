@@ -5,6 +5,7 @@ remembers what checking changed, so that it can be undone when the log refuses.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -36,11 +37,16 @@ class FrameLayout(Layout):
 
     dense    columns are 0…n-1
     repeats  positions whose column came before in the list
+    taken    layout of the series that are taken, where some are refused; `kept` are their positions, and `refused`
+             those of the others, whose column is -1, with the reason
     """
 
     frame: "Frame"
     dense: bool
     repeats: npt.NDArray[np.int64]
+    taken: "FrameLayout | None" = None
+    kept: npt.NDArray[np.int64] | None = None
+    refused: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -65,6 +71,7 @@ class Verdict:
     refused: list[tuple[str, npt.NDArray[np.int64]]] = field(default_factory=list)
     undo: list[tuple[Columns, Times, Floats, int]] = field(default_factory=list)
     plain: bool = False
+    over: Mapping[str, int] = field(default_factory=dict)  # samples of series that are not taken, by reason
 
     @property
     def empty(self) -> bool:
@@ -146,6 +153,15 @@ class Frame:
         else:
             self._layouts.move_to_end(key)
         return known
+
+    def layout_without(self, taken: FrameLayout, refused: Mapping[int, str]) -> FrameLayout:
+        """Give the layout of a list some of whose series are refused."""
+        length = len(taken) + len(refused)
+        kept = np.setdiff1d(np.arange(length), np.fromiter(refused, np.int64, len(refused)))
+        columns = np.full(length, -1, np.int32)
+        columns[kept] = taken.columns
+        none = np.empty(0, np.int64)
+        return FrameLayout(next(self._numbers), self.source, columns, self, False, none, taken, kept, refused)
 
     def widen(self, table: LabelTable) -> None:
         """Add columns."""

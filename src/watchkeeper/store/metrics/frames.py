@@ -5,13 +5,14 @@ of the old one are dead. The old one is read until its samples are in blocks; la
 are exchanged when they are next used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from watchkeeper.model.errors import OverLimit
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
 from watchkeeper.model.metrics import gauge
+from watchkeeper.store.metrics.admission import Admission
 from watchkeeper.store.metrics.changes import Changes
 from watchkeeper.store.metrics.chunk import Columns
 from watchkeeper.store.metrics.columns import code_labels
@@ -30,7 +31,8 @@ class Frames:
     series  columns of the frames that are written to
     """
 
-    def __init__(self, symbols: Symbols, settings: MetricSettings) -> None:
+    def __init__(self, symbols: Symbols, settings: MetricSettings, now_s: Callable[[], float]) -> None:
+        self._admission = Admission(settings, symbols, now_s)
         self._symbols, self._settings = symbols, settings
         self._current: dict[str, Frame] = {}
         self._old: list[Frame] = []
@@ -46,15 +48,26 @@ class Frames:
     def layout(self, source: str, series: Sequence[Labels], *, limited: bool) -> FrameLayout:
         """Give the layout of a list of series of a source.
 
+        A series that is refused by itself has no column; its samples are counted as refused at every append.
+
         limited  whether the limits of the settings hold (what the log says was once within them)
         raises   OverLimit
         """
         frame = self._frame(source)
-        if limited and not self._fits(frame, series):
+        if not limited:
+            return self._layout(frame, code_labels(series, self._symbols))
+        refused = self._admission.refused(source, frame.index, series)
+        if refused:
+            series = [labels for at, labels in enumerate(series) if at not in refused]
+        if not self._fits(frame, series):
             self._renew(frame, frame.alive(NEVER_MS))  # what has ended makes room
             frame = self._frame(source)
             self._check_limits(frame, series)
-        return self._layout(frame, code_labels(series, self._symbols))
+        before = frame.width
+        layout = self._layout(frame, code_labels(series, self._symbols))
+        if frame.width > before:
+            self._admission.note(source, frame.table_of(np.arange(before, frame.width, dtype=np.int32)))
+        return frame.layout_without(layout, refused) if refused else layout
 
     def renewed(self, layout: FrameLayout) -> FrameLayout:
         """Give the layout that stands for one whose frame is not written to any more."""

@@ -227,6 +227,7 @@ class Upkeep:
         if block is None:
             raise Refused("cannot write a block: got one that cannot be read again")
         self._blocks.exchange([block], ())
+        self._frames.changes.everything()
         return block.samples
 
     async def snapshot(self, directory: str) -> None:
