@@ -27,6 +27,9 @@ _COMMANDS = {
     "users": "access",
     "keys": "access",
     "import": "move",
+    "backup": "keep",
+    "restore": "keep",
+    "inspect": "keep",
 }
 EXIT_FAILED = 1
 EXIT_USAGE = 2

@@ -1,0 +1,92 @@
+"""What lies in a data directory's blocks, read without holding it: nothing is opened for good, nothing changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from watchkeeper.model.errors import Damaged
+from watchkeeper.model.labels import METRIC_NAME, Symbols
+from watchkeeper.store.files import Files
+from watchkeeper.store.metrics.block import BlockFile, StoredGroups, parts_of
+from watchkeeper.store.metrics.directory import DIRECTORY
+
+
+@dataclass(slots=True)
+class BlockFound:
+    """A block file. `faults` are the parts that do not check out; a directory that does not is one of them."""
+
+    name: str
+    size_bytes: int
+    first_ms: int = 0
+    last_ms: int = 0
+    samples: int = 0
+    series: int = 0
+    frames: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class MetricFound:
+    """A metric name in all blocks: values stored (gaps within shared times are values, too), and their bytes."""
+
+    values: int = 0
+    bytes: float = 0
+
+
+def look_at_blocks(
+    files: Files, *, verify: bool, by_metric: bool, seen: Callable[[str], None] = lambda _: None
+) -> tuple[list[BlockFound], dict[str, MetricFound]]:
+    """Read the directories of all blocks.
+
+    verify     read every part and check its sum
+    by_metric  add up values and bytes by metric name
+    seen       told each file's name once it is done
+    """
+    found, metrics = list[BlockFound](), dict[str, MetricFound]()
+    folder = f"{DIRECTORY}/blocks"
+    for name in files.listdir(folder):
+        if not name.endswith(".block"):
+            continue
+        try:
+            file = BlockFile(files, f"{folder}/{name}")
+        except OSError:  # compaction took it
+            continue
+        one = BlockFound(name, file.size_bytes)
+        try:
+            _look(file, one, metrics if by_metric else None, verify=verify)
+        except (Damaged, ValueError, KeyError, IndexError, TypeError) as error:
+            one.faults.append(str(error))
+        found.append(one)
+        seen(name)
+    return found, metrics
+
+
+def _look(file: BlockFile, one: BlockFound, metrics: dict[str, MetricFound] | None, *, verify: bool) -> None:
+    contents = file.contents()
+    one.frames = len(contents.frames)
+    one.first_ms = min((frame.first_ms for frame in contents.frames), default=0)
+    one.last_ms = max((frame.last_ms for frame in contents.frames), default=0)
+    one.samples = sum(frame.samples for frame in contents.frames)
+    one.series = sum(table.series for table in contents.tables)
+    if verify:
+        for what, place in parts_of(file, contents):
+            try:
+                file.part(place)
+            except Damaged as error:
+                one.faults.append(f"{what}: {error}")
+    if metrics is None:
+        return
+    symbols = Symbols()
+    for frame in contents.frames:
+        names = file.table(contents.tables[frame.table], symbols).values(METRIC_NAME)
+        for chunk in file.chunks(frame):
+            groups = chunk.groups
+            assert isinstance(groups, StoredGroups)
+            sizes = [groups.place(at).length for at in range(len(groups))]
+            of_group = np.arange(len(chunk.columns)) // chunk.group_columns
+            width = np.bincount(of_group, minlength=len(sizes))
+            for column, group in zip(chunk.columns.tolist(), of_group.tolist(), strict=True):
+                metric = metrics.setdefault(names[column], MetricFound())
+                metric.values += chunk.n_rows
+                metric.bytes += sizes[group] / int(width[group])
