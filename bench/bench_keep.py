@@ -103,7 +103,7 @@ def measure_memory(name: str, options: argparse.Namespace, folder: Path, kept: K
         server.process.send_signal(signal.SIGKILL)
         server.process.wait()
         server, kept.ready_s = start(name, made)
-        answer = server.ask("GET", "/api/v1/query?" + urlencode({"query": "count({job!=''})"}))
+        answer = server.ask("GET", "/api/v1/query?" + urlencode({"query": 'count({instance=~"10.0.0.*"})'}))
         (found,) = orjson.loads(answer)["data"]["result"]
         assert int(found["value"][1]) == options.series, (name, found)
     finally:

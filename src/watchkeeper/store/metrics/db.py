@@ -19,7 +19,6 @@ from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
 from watchkeeper.model.frame import (
-    ABSENT_BITS,
     STALE,
     Appended,
     Floats,
@@ -249,8 +248,7 @@ class MetricDb:
         assert row.values.shape == layout.columns.shape and row.values.dtype == np.float64, row.values.shape
         over: dict[str, int] = {}
         if layout.taken is not None:
-            for at, reason in layout.refused.items():
-                over[reason] = over.get(reason, 0) + (int(row.values[at : at + 1].view(np.uint64)[0]) != ABSENT_BITS)
+            over = layout.samples_refused(row.values)
             row, layout = Row(layout.taken, row.time_ms, row.values[layout.kept], row.whole), layout.taken
         if layout.frame.retired:
             layout = self._frames.renewed(layout)

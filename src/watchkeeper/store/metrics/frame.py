@@ -4,7 +4,7 @@ Checking a row (is it in order, is it new?) and taking it are apart, because the
 remembers what checking changed, so that it can be undone when the log refuses.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -47,6 +47,12 @@ class FrameLayout(Layout):
     taken: "FrameLayout | None" = None
     kept: npt.NDArray[np.int64] | None = None
     refused: Mapping[int, str] = field(default_factory=dict)
+
+    def samples_refused(self, values: Floats) -> dict[str, int]:
+        """Count a row's samples of series that are refused, by reason."""
+        places = np.fromiter(self.refused, np.int64, len(self.refused))
+        there = values[places].view(np.uint64) != ABSENT_BITS
+        return dict(Counter(reason for reason, one in zip(self.refused.values(), there.tolist(), strict=True) if one))
 
 
 @dataclass(slots=True)
