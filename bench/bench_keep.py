@@ -71,7 +71,10 @@ def bodies(series: int, rows: int, end_ms: int) -> Iterator[bytes]:
 
 def command(name: str, folder: Path) -> tuple[list[str], int]:
     if name == "watchkeeper":
-        return watchkeeper(folder, None)
+        made = watchkeeper(folder, None)
+        quiet = {"watch": {"itself": False, "host": False, "rules": False}}  # as the peers, which watch nothing here
+        (folder / "config" / "watchkeeper.yml").write_bytes(orjson.dumps(quiet))
+        return made
     return prometheus(folder) if name == "Prometheus" else victoria(folder)
 
 

@@ -7,6 +7,7 @@ remembers what checking changed, so that it can be undone when the log refuses.
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -17,6 +18,7 @@ from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.store.metrics.chunk import Chunk, Columns
 from watchkeeper.store.metrics.columns import ColumnIndex, Hashes, Matches
 from watchkeeper.store.metrics.decoded import DecodedChunks
+from watchkeeper.store.metrics.sealing import Sealer
 from watchkeeper.store.metrics.strip import Strip, StripView, has_gap, read_strips
 
 NEVER_MS = -(1 << 63)
@@ -117,8 +119,11 @@ class Frame:
 
     _numbers = count(1)
 
-    def __init__(self, source: str, symbols: Symbols, chunk_rows: int, window_ms: int) -> None:
+    def __init__(
+        self, source: str, symbols: Symbols, chunk_rows: int, window_ms: int, sealer: Sealer | None = None
+    ) -> None:
         self.source = source
+        self._later = None if sealer is None else partial(sealer.later, self)
         self.changes: tuple[tuple[int, int], ...] = ()  # see changes.py
         self.retired = False  # whether another frame has taken its place
         self.index = ColumnIndex(symbols)
@@ -130,7 +135,7 @@ class Frame:
         self._chunk_rows, self._window_ms = chunk_rows, window_ms
         # First chunks differ in length by source, so that frames do not all seal at once.
         first_rows = max(1, chunk_rows // 2 + sum(source.encode()) % (chunk_rows // 2 + 1))
-        self._strips = [Strip(chunk_rows, first_rows, window_ms)]
+        self._strips = [Strip(chunk_rows, first_rows, window_ms, self._later)]
         self._layouts: OrderedDict[bytes, FrameLayout] = OrderedDict()
         self.view = self._view()
 
@@ -347,14 +352,14 @@ class Frame:
         if len(self._strips) >= _STRIPS_MAX:
             self._fold()
             return self._strip(time_ms)
-        self._strips.append(Strip(self._chunk_rows, self._chunk_rows, self._window_ms))
+        self._strips.append(Strip(self._chunk_rows, self._chunk_rows, self._window_ms, self._later))
         return self._strips[-1]
 
     def _fold(self) -> None:
         """Make one strip of many: late rows have come in more layers than reading should have to lay together."""
         columns = np.arange(self.width, dtype=np.int32)
         times, values, _ = self._view().read(columns, NEVER_MS, LATE_MS)
-        folded = Strip(self._chunk_rows, self._chunk_rows, self._window_ms)
+        folded = Strip(self._chunk_rows, self._chunk_rows, self._window_ms, self._later)
         for at, time_ms in enumerate(times.tolist()):
             folded.put(time_ms, None, values[:, at], self.width)
         self._strips = [folded]

@@ -17,6 +17,7 @@ from watchkeeper.store.metrics.changes import Changes
 from watchkeeper.store.metrics.chunk import Columns
 from watchkeeper.store.metrics.columns import code_labels
 from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, FrameView
+from watchkeeper.store.metrics.sealing import Sealer
 from watchkeeper.store.settings import MetricSettings
 
 SERIES = gauge("prometheus_tsdb_head_series", "Total number of series in the head block.")
@@ -34,6 +35,7 @@ class Frames:
     def __init__(self, symbols: Symbols, settings: MetricSettings, now_s: Callable[[], float]) -> None:
         self._admission = Admission(settings, symbols, now_s)
         self._symbols, self._settings = symbols, settings
+        self.sealer = Sealer()
         self._current: dict[str, Frame] = {}
         self._old: list[Frame] = []
         self._by_name: dict[int, list[Frame]] = {}  # code of a metric name → frames that have it
@@ -121,7 +123,7 @@ class Frames:
             return  # too little to gain
         frame.retire()
         self._old.append(frame)
-        new = Frame(frame.source, self._symbols, self._settings.chunk_rows, self._settings.block_ms)
+        new = self._new(frame.source)
         new.succeed(frame.table_of(alive), frame.newest_ms[alive], frame.newest[alive])
         self._current[frame.source] = new
         self._note_names(new, 0)
@@ -156,9 +158,10 @@ class Frames:
 
     def _frame(self, source: str) -> Frame:
         frame = self._current.get(source)
-        return (
-            Frame(source, self._symbols, self._settings.chunk_rows, self._settings.block_ms) if frame is None else frame
-        )
+        return self._new(source) if frame is None else frame
+
+    def _new(self, source: str) -> Frame:
+        return Frame(source, self._symbols, self._settings.chunk_rows, self._settings.block_ms, self.sealer)
 
     def _layout(self, frame: Frame, table: LabelTable) -> FrameLayout:
         columns, fresh = frame.index.find(table)

@@ -4,6 +4,7 @@ Readers hold a `StripView`: what they see of the open matrix is only ever change
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ from watchkeeper.store.metrics.decoded import DecodedChunks
 
 _KEPT_ROWS = 8  # stay open after sealing, for rows that come a little late
 _SPAN_MS_MAX = (1 << 32) - 1
+_WIDE = 512  # columns from which on sealing takes so long that it is worth a thread
 _MERGED_CHUNKS = 8  # at most so many chunks' rows make one merged chunk
 
 
@@ -128,14 +130,27 @@ def has_gap(values: Floats) -> bool:
     return bool(((bits == ABSENT_BITS) | (bits == STALE_BITS)).any())
 
 
+def sealed_rows(times: Times, values: Floats, window_ms: int) -> list[Chunk]:
+    """Compress rows as chunks, none of which has rows of two windows.
+
+    times   int64[rows], at least one, ascending; values float64[rows, columns]
+    """
+    borders = np.flatnonzero(np.diff(times // window_ms)) + 1
+    return [seal(times[low:high], values[low:high]) for low, high in pairwise([0, *borders.tolist(), len(times)])]
+
+
 class Strip:
     """The writing side. `sealed_ms` is the time up to which (inclusive) no row can be added any more.
 
     chunk_rows  rows of a chunk; `first_rows` of the first one
     window_ms   no chunk has rows of two windows, because each goes to a block of its own
+    later       has the frozen rows of a wide strip sealed (`frozen`, `take_sealed`) soon; False when it cannot
     """
 
-    def __init__(self, chunk_rows: int, first_rows: int, window_ms: int) -> None:
+    def __init__(
+        self, chunk_rows: int, first_rows: int, window_ms: int, later: Callable[["Strip"], bool] | None = None
+    ) -> None:
+        self._later, self._frozen = later, 0
         self._chunk_rows, self._window_ms = chunk_rows, window_ms
         self.chunks: tuple[Chunk, ...] = ()
         self.sealed_bytes = 0
@@ -169,7 +184,8 @@ class Strip:
             self._merge(time_ms, columns, values, width)
             return
         if self._rows and (self._rows >= self._seal_at or time_ms - self._first_ms > _SPAN_MS_MAX):
-            self.seal(self._rows - _KEPT_ROWS if self._rows > _KEPT_ROWS else self._rows)
+            if time_ms - self._first_ms > _SPAN_MS_MAX or not self._sealed_later():
+                self.seal(self._rows - _KEPT_ROWS if self._rows > _KEPT_ROWS else self._rows)
             if self._rows and time_ms - self._first_ms > _SPAN_MS_MAX:
                 self.seal(self._rows)
         if self._rows == len(self._times) or self._values.shape[1] < width:
@@ -193,17 +209,45 @@ class Strip:
 
     def seal(self, rows: int) -> None:
         """Compress the oldest open rows."""
-        if not rows:
-            return
-        borders = np.flatnonzero(np.diff(self._times[:rows] // self._window_ms)) + 1
-        for low, high in pairwise([0, *borders.tolist(), rows]):
-            chunk = seal(self._times[low:high], self._values[low:high])
-            self.chunks = (*self.chunks, chunk)
-            self.sealed_bytes += chunk.size_bytes
-            self.sealed_ms = chunk.end_ms
+        if rows:
+            self._put_away(sealed_rows(self._times[:rows], self._values[:rows], self._window_ms), rows)
+
+    def _sealed_later(self) -> bool:
+        """Have the rows that are due sealed in a thread; False when it has to be done now."""
+        if self._frozen:
+            return self._rows < 2 * self._seal_at
+        due = self._rows - _KEPT_ROWS
+        if self._later is None or self._values.shape[1] < _WIDE or due < 1:
+            return False
+        self._frozen, before_ms = due, self.sealed_ms
+        self.sealed_ms = int(self._times[due - 1])
+        if self._later(self):
+            return True
+        self._frozen, self.sealed_ms = 0, before_ms
+        return False
+
+    def frozen(self) -> tuple[Times, Floats, int] | None:
+        """Give times and values of the rows that wait to be sealed, and the window: what `sealed_rows` takes.
+
+        They are not changed any more, in whatever thread they are read.
+        """
+        return (self._times[: self._frozen], self._values[: self._frozen], self._window_ms) if self._frozen else None
+
+    def take_sealed(self, times: Times, chunks: list[Chunk]) -> bool:
+        """Put chunks in the place of the rows that they were made of; False when these were sealed meanwhile."""
+        if self._frozen != len(times) or not np.array_equal(self._times[: self._frozen], times):
+            return False
+        self._put_away(chunks, self._frozen)
+        return True
+
+    def _put_away(self, chunks: list[Chunk], rows: int) -> None:
+        self._frozen = 0
+        self.chunks = (*self.chunks, *chunks)
+        self.sealed_bytes += sum(chunk.size_bytes for chunk in chunks)
+        self.sealed_ms = max(self.sealed_ms, chunks[-1].end_ms)
         self._seal_at = self._chunk_rows + _KEPT_ROWS
         left, times, values = self._rows - rows, self._times[rows : self._rows], self._values[rows : self._rows]
-        capacity = self._seal_at if left else 0
+        capacity = max(self._seal_at, left) if left else 0
         self._times, self._values = np.empty(capacity, np.int64), np.empty((capacity, values.shape[1]))
         self._times[:left], self._values[:left] = times, values
         self._rows = left
@@ -286,7 +330,8 @@ class Strip:
         """Make room for another row, or for more columns; readers keep the old matrix."""
         capacity = len(self._times)
         if self._rows == capacity:
-            capacity = max(min(max(2 * capacity, 8), self._seal_at), self._rows + 1)
+            bound = self._seal_at if self._rows < self._seal_at else self._rows + 2 * _KEPT_ROWS
+            capacity = max(min(max(2 * capacity, 8), bound), self._rows + 1)
         times, values = np.empty(capacity, np.int64), np.empty((capacity, max(width, self._values.shape[1])))
         times[: self._rows] = self._times[: self._rows]
         old = self._values.shape[1]

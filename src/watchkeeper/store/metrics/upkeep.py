@@ -81,6 +81,7 @@ class Upkeep:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self._frames.sealer.stop()
         async with self._turn:  # a thread may still be writing
             pass
 
