@@ -174,8 +174,10 @@ def test_inspect_finds_a_planted_flip(tmp_path: Path) -> None:
     data, _ = make(tmp_path)
     block = next((data / "metrics/blocks").iterdir())
     content = bytearray(block.read_bytes())
-    content[len(content) * 2 // 3] ^= 4
-    block.write_bytes(content)
-    told = run(keep.inspect, "--data", str(data), "--verify")
-    assert told.return_value == 1
-    assert "do not check out" in told.output
+    for at in (20, len(content) * 2 // 3, len(content) - 5):
+        content[at] ^= 4
+        block.write_bytes(content)
+        told = run(keep.inspect, "--data", str(data), "--verify")
+        content[at] ^= 4
+        assert told.return_value == 1, at
+        assert "not check out" in told.output

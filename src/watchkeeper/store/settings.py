@@ -113,4 +113,7 @@ class MetricSettings(Settings):
         ge=0,
         le=10_000_000,
     )
+    scrub_ms: int = setting(
+        7 * 86_400_000, "Every block is read, and its sums checked, so often. 0: never.", unit="ms", ge=0
+    )
     wal: WalSettings = setting(WalSettings, "The write-ahead log of the samples.")

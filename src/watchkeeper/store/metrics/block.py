@@ -159,6 +159,24 @@ class BlockFile:
             tuple(BlockFrame(row[0], row[1], Place(*row[2:5]), *row[5:]) for row in said["frames"]),
         )
 
+    def reads_ahead(self) -> bool:
+        """Say whether the head and the directory that it names check out."""
+        place = self._ahead()[2]
+        return place is not None and self._checks_out(place)
+
+    def reads_behind(self) -> bool:
+        """Say whether the footer and the directory before it check out."""
+        try:
+            return self._checks_out(self._behind())
+        except Damaged:
+            return False
+
+    def _checks_out(self, place: Place) -> bool:
+        try:
+            return bool(self.part(place))
+        except Damaged:
+            return False
+
     def span(self) -> tuple[int, int] | None:
         """Give the times of the first and last row by the head alone; None when it does not check out."""
         first_ms, last_ms, place = self._ahead()

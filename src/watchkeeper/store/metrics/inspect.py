@@ -8,8 +8,9 @@ import numpy as np
 from watchkeeper.model.errors import Damaged
 from watchkeeper.model.labels import METRIC_NAME, Symbols
 from watchkeeper.store.files import Files
-from watchkeeper.store.metrics.block import BlockFile, StoredGroups, parts_of
+from watchkeeper.store.metrics.block import BlockFile, StoredGroups
 from watchkeeper.store.metrics.directory import DIRECTORY
+from watchkeeper.store.metrics.scrub import find_faults
 
 
 @dataclass(slots=True)
@@ -56,25 +57,21 @@ def look_at_blocks(
         try:
             _look(file, one, metrics if by_metric else None, verify=verify)
         except (Damaged, ValueError, KeyError, IndexError, TypeError) as error:
-            one.faults.append(str(error))
+            one.faults += [] if one.faults else [str(error)]
         found.append(one)
         seen(name)
     return found, metrics
 
 
 def _look(file: BlockFile, one: BlockFound, metrics: dict[str, MetricFound] | None, *, verify: bool) -> None:
+    if verify:
+        one.faults += find_faults(file)
     contents = file.contents()
     one.frames = len(contents.frames)
     one.first_ms = min((frame.first_ms for frame in contents.frames), default=0)
     one.last_ms = max((frame.last_ms for frame in contents.frames), default=0)
     one.samples = sum(frame.samples for frame in contents.frames)
     one.series = sum(table.series for table in contents.tables)
-    if verify:
-        for what, place in parts_of(file, contents):
-            try:
-                file.part(place)
-            except Damaged as error:
-                one.faults.append(f"{what}: {error}")
     if metrics is None:
         return
     symbols = Symbols()

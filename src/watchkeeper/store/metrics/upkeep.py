@@ -19,8 +19,10 @@ from watchkeeper.store.metrics.chunk import merge
 from watchkeeper.store.metrics.compact import Compactor, Pace, Stopped
 from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.deletion import Tombstone, Tombstones
+from watchkeeper.store.metrics.directory import DIRECTORY
 from watchkeeper.store.metrics.flush import Flusher
 from watchkeeper.store.metrics.frames import SERIES, Frames
+from watchkeeper.store.metrics.scrub import Scrub
 from watchkeeper.store.settings import Keep, MetricSettings
 from watchkeeper.store.wal import Wal
 
@@ -67,16 +69,20 @@ class Upkeep:
         self._pace = Pace(settings.compaction_share)
         self._drift_ms = clock.now_ms() - clock.monotonic_s() * 1000
         self._steady_from_s = self._try_again_s = -1e300
+        every_s, share = settings.scrub_ms / 1000, settings.compaction_share
+        self._scrub = Scrub(files, blocks, clock, every_s, share, f"{DIRECTORY}/scrubbed")
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to keep up."""
         self._task = asyncio.create_task(self._keep_up(), name="metrics-upkeep")
+        self._scrub.start()
 
     async def stop(self) -> None:
         """Give up what is under way."""
         self._pace.stop()
+        await self._scrub.stop()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
