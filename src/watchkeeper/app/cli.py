@@ -19,6 +19,7 @@ _COMMANDS = {
     "check": "files",
     "test": "files",
     "rules": "rules",
+    "replay": "replay",
     "query": "ask",
     "targets": "ask",
     "alerts": "ask",

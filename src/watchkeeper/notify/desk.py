@@ -117,7 +117,7 @@ class Desk:
         stored, rows, entries = await asyncio.to_thread(
             lambda: (load_alerts(self._state), load_silences(self._state), load_notifications(self._state))
         )
-        self._silences.take(_silence(row) for row in rows)
+        self._silences.take(silence_of(row) for row in rows)
         self._log = NotificationLog(entries, lambda batch: save_notifications(self._state, batch))
         self._book.restore(stored, self._clock.now_ms(), self._config.global_.resolve_timeout)
         self._loaded = True
@@ -465,7 +465,8 @@ def _row(silence: Silence) -> SilenceRow:
     )
 
 
-def _silence(row: SilenceRow) -> Silence:
+def silence_of(row: SilenceRow) -> Silence:
+    """Give the silence that a row of the state store keeps."""
     matchers = tuple(
         silence_matcher(at, one["name"], one["value"], is_regex=one["isRegex"], is_equal=one["isEqual"])
         for at, one in enumerate(row.matchers)

@@ -3,6 +3,7 @@
 source  Prometheus docs, Alerting rules; rules/alerting.go of Prometheus 3.5 for what the docs leave open
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -17,6 +18,7 @@ from watchkeeper.rules.template import Surroundings, alert_text
 
 ALERTS, ALERTS_FOR_STATE = "ALERTS", "ALERTS_FOR_STATE"
 ALERT_NAME, ALERT_STATE = "alertname", "alertstate"
+_VARIES = re.compile(r"\$value|\.Value|\bquery\b")  # of a template: what may differ from step to step
 RESOLVED_RETENTION_MS = 15 * 60_000  # Alertmanagers that were down meanwhile still hear of the end
 
 
@@ -110,12 +112,22 @@ class AlertingRule:
         return made
 
     def _made(self, sample: AlertSample, at_ms: int, around: Surroundings) -> ActiveAlert:
+        annotations = self.expand_annotations(sample, at_ms, around)
+        return ActiveAlert(self.labels_for(sample, at_ms, around), annotations, sample.value, at_ms)
+
+    @property
+    def labels_vary(self) -> bool:
+        """Whether an alert's labels may depend on more than the labels of the element it is made for."""
+        return any("{{" in text and _VARIES.search(text) for text in self.labels.values())
+
+    def labels_for(self, sample: AlertSample, at_ms: int, around: Surroundings) -> LabelPairs:
+        """Give the labels of the alert for one element of the vector."""
         labels = dict(sample.labels)
         labels.pop(METRIC_NAME, None)
         for key, words in self._label_texts.items():
             labels[key] = words.expand(sample, at_ms, around)
         labels[ALERT_NAME] = self.name
-        return ActiveAlert(label_pairs(labels), self.expand_annotations(sample, at_ms, around), sample.value, at_ms)
+        return label_pairs(labels)
 
     def expand_annotations(self, sample: AlertSample, at_ms: int, around: Surroundings) -> dict[str, str]:
         """Write the annotations for one element of the vector."""

@@ -50,7 +50,7 @@ def stages(rules: Sequence[Reads]) -> list[list[int]]:
     out: list[list[int]] = []
     written: set[str] = set()
     for at, rule in enumerate(rules):
-        if not out or _reads(rule.expr, written):
+        if not out or reads(rule.expr, written):
             out.append([])
             written = set()
         out[-1].append(at)
@@ -58,14 +58,14 @@ def stages(rules: Sequence[Reads]) -> list[list[int]]:
     return out
 
 
-def _reads(expr: str, written: Iterable[str]) -> bool:
-    names = list(written)
-    selectors = (node for node in _nodes(parse(expr)) if isinstance(node, VectorSelector))
-    for selector in selectors:
+def reads(expr: str, written: Iterable[str]) -> list[str]:
+    """Give those of the names that any selector of an expression may match."""
+    names = dict.fromkeys(written)
+    found: dict[str, None] = {}
+    for selector in (node for node in _nodes(parse(expr)) if isinstance(node, VectorSelector)):
         named = [matcher for matcher in selector.matchers if matcher.name == METRIC_NAME]
-        if any(all(matcher.test(name) for matcher in named) for name in names):
-            return True
-    return False
+        found |= dict.fromkeys(name for name in names if all(matcher.test(name) for matcher in named))
+    return list(found)
 
 
 def _nodes(expr: Expr) -> Iterator[Expr]:
