@@ -28,6 +28,7 @@ _COMMANDS = {
     "users": "access",
     "keys": "access",
     "import": "move",
+    "export": "give",
     "backup": "keep",
     "restore": "keep",
     "inspect": "keep",

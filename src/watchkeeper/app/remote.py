@@ -1,9 +1,11 @@
 """How the command line talks to a running server: one GET or POST, JSON back, errors as words."""
 
+import http.client
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,15 +39,29 @@ class Server:
         return self._ask(method, path, None if body is None else orjson.dumps(body))
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Any:
+        with self._open(method, path, body, {"content-type": "application/json"}) as reply:
+            return _json(reply.read())
+
+    @contextmanager
+    def stream(self, path: str, body: bytes, headers: Mapping[str, str]) -> Iterator[http.client.HTTPResponse]:
+        """Post bytes and give the answer to be read as it comes; raises as `get`."""
+        with self._open("POST", path, body, headers) as reply:
+            yield reply
+
+    @contextmanager
+    def _open(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
         if not self.url.startswith(("http://", "https://")):
             raise WatchkeeperError(f"cannot call {self.url}: got no http:// or https:// address")
-        request = urllib.request.Request(self.url + path, data=body, method=method)  # noqa: S310 (checked above)
-        request.add_header("content-type", "application/json")
+        request = urllib.request.Request(  # noqa: S310 (checked above)
+            self.url + path, data=body, headers=dict(headers), method=method
+        )
         if self.key:
             request.add_header("authorization", f"Bearer {self.key}")
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:  # noqa: S310 (checked above)
-                return _json(reply.read())
+                yield reply
         except urllib.error.HTTPError as error:
             raise WatchkeeperError(f"{self.url} answered {error.code}: {_reason(error.read())}") from None
         except OSError as error:
