@@ -20,8 +20,8 @@ from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import ABSENT_BITS, NORMAL_NAN_BITS, Floats, MetricMetadata, Times
 
 _VALUE_BYTES, _TIME_BYTES = np.arange(8), np.arange(6)
-_SHAPES_PER_LENGTH = 4
-_SHAPES_MAX = 64
+_SHAPES_BYTES_MAX = 32 << 20
+_SEEN_MAX = 4096
 _SHIFTS = np.arange(0, 42, 7, dtype=np.int64)
 
 Ints = npt.NDArray[np.int64]
@@ -57,14 +57,19 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A request of simple series only, its values and times blanked."""
+    """A request of simple series only, its values and times blanked.
+
+    head      the bytes before the first of these
+    value_at  where values begin, of those samples that have one that is not left out: `valued`
+    time_at   where times begin
+    """
 
     number: int
     skeleton: bytes
-    blanks: Ints
-    values_at: Ints  # [n, 8]
-    times_at: Ints  # [n, 6]
-    valued: Ints  # which samples have a value that is not left out
+    head: bytes
+    value_at: Ints
+    time_at: Ints
+    valued: Ints
     series: Ints
 
 
@@ -87,13 +92,17 @@ class RequestReader:
         refuse: Callable[[str, bytes], int],
     ) -> None:
         self._walk_body, self._known, self._identify, self._refuse = walk, known, identify, refuse
-        self._shapes: OrderedDict[int, list[_Shape]] = OrderedDict()
-        self._last_of_length: dict[int, bytes] = {}
+        self._shapes: dict[int, list[_Shape]] = {}  # by length
+        self._by_age: OrderedDict[int, _Shape] = OrderedDict()
+        self._bytes = 0
+        self._seen: OrderedDict[tuple[int, int], None] = OrderedDict()  # length and hash of what came once
 
     def forget(self) -> None:
         """Let go of all shapes: series have been numbered anew."""
         self._shapes.clear()
-        self._last_of_length.clear()
+        self._by_age.clear()
+        self._seen.clear()
+        self._bytes = 0
 
     def read(self, body: bytes) -> Columns:
         """Read one decompressed request.
@@ -101,8 +110,9 @@ class RequestReader:
         raises  BrokenMessage naming the byte when it is no such message
         """
         for shape in self._shapes.get(len(body), ()):
-            columns = _fill(shape, body)
+            columns = _fill(shape, body) if body.startswith(shape.head) else None
             if columns is not None:
+                self._by_age.move_to_end(shape.number)
                 return columns
         columns = self._columns(body, self._walk_body(body))
         if columns is None:
@@ -115,16 +125,16 @@ class RequestReader:
         numbers = self._number_all(walk.keys)
         if numbers is None:
             return None
-        value_at, times_at = np.array(walk.value_at, np.int64), np.array(walk.time_at, np.int64)[:, None] + _TIME_BYTES
+        value_at, time_at = np.array(walk.value_at, np.int64), np.array(walk.time_at, np.int64)
         valued = np.flatnonzero(value_at >= 0)
-        values_at = value_at[valued, None] + _VALUE_BYTES
-        columns = _gather(np.frombuffer(body, np.uint8), numbers, valued, values_at, times_at)
+        value_at = value_at[valued]
+        columns = _gather(np.frombuffer(body, np.uint8), numbers, valued, value_at, time_at)
         if columns is None:
             return None
         if walk.others:
             self._add_others(columns, walk)
         else:
-            self._consider(body, columns, valued, values_at, times_at)
+            self._consider(body, columns, valued, value_at, time_at)
         columns.metadata = walk.metadata
         return columns
 
@@ -142,25 +152,30 @@ class RequestReader:
         known = self._known.get(key)
         return self._identify(key) if known is None else known
 
-    def _consider(self, body: bytes, columns: Columns, valued: Ints, values_at: Ints, times_at: Ints) -> None:
+    def _consider(self, body: bytes, columns: Columns, valued: Ints, value_at: Ints, time_at: Ints) -> None:
         """Remember the shape of a body: worth it once it has come twice."""
         series = columns.series
-        repeated = series.tobytes()
-        if len(series) and self._last_of_length.get(len(body)) == repeated and series.min() >= 0:
-            blanks = np.concatenate([values_at.ravel(), times_at.ravel()])
-            skeleton = _blanked(body, blanks)
-            self._remember(_Shape(next(self._numbers), skeleton, blanks, values_at, times_at, valued, series))
-        if len(self._last_of_length) >= _SHAPES_MAX:
-            self._last_of_length.clear()
-        self._last_of_length[len(body)] = repeated
-
-    def _remember(self, shape: _Shape) -> None:
-        same_length = self._shapes.setdefault(len(shape.skeleton), [])
-        same_length.insert(0, shape)
-        del same_length[_SHAPES_PER_LENGTH:]
-        self._shapes.move_to_end(len(shape.skeleton))
-        if len(self._shapes) > _SHAPES_MAX:
-            self._shapes.popitem(last=False)
+        if not len(series) or series.min() < 0:
+            return
+        key = len(body), hash(series.tobytes())
+        if key not in self._seen:
+            self._seen[key] = None
+            if len(self._seen) > _SEEN_MAX:
+                self._seen.popitem(last=False)
+            return
+        skeleton = _blanked(np.frombuffer(bytearray(body), np.uint8), value_at, time_at)
+        head = skeleton[: int(min(time_at[0], value_at[0] if len(value_at) else time_at[0]))]
+        shape = _Shape(next(self._numbers), skeleton, head, value_at, time_at, valued, series)
+        self._shapes.setdefault(len(skeleton), []).insert(0, shape)
+        self._by_age[shape.number] = shape
+        self._bytes += len(skeleton)
+        while self._bytes > _SHAPES_BYTES_MAX:
+            oldest = self._by_age.popitem(last=False)[1]
+            self._bytes -= len(oldest.skeleton)
+            alike = self._shapes[len(oldest.skeleton)]
+            alike.remove(oldest)
+            if not alike:
+                del self._shapes[len(oldest.skeleton)]
 
     def _add_others(self, columns: Columns, walk: Walk) -> None:
         """Add the series that went through the whole grammar."""
@@ -180,34 +195,49 @@ class RequestReader:
         columns.times = np.concatenate([columns.times, times])
 
 
-def _blanked(body: bytes, blanks: Ints) -> bytes:
-    blank = np.frombuffer(bytearray(body), np.uint8)
-    blank[blanks] = 0
-    return blank.tobytes()
+def _blanked(raw: npt.NDArray[np.uint8], value_at: Ints, time_at: Ints) -> bytes:
+    """Give bytes without their values and times; `raw` is blanked itself."""
+    raw[value_at[:, None] + _VALUE_BYTES] = 0
+    raw[time_at[:, None] + _TIME_BYTES] = 0
+    return raw.tobytes()
 
 
 def _fill(shape: _Shape, body: bytes) -> Columns | None:
     """Give the columns of a body that has a shape, or None when it has not."""
-    if _blanked(body, shape.blanks) != shape.skeleton:
+    raw = np.frombuffer(bytearray(body), np.uint8)
+    columns = _gather(raw, shape.series, shape.valued, shape.value_at, shape.time_at, shape.number)
+    if columns is None or _blanked(raw, shape.value_at, shape.time_at) != shape.skeleton:
         return None
-    raw = np.frombuffer(body, np.uint8)
-    return _gather(raw, shape.series, shape.valued, shape.values_at, shape.times_at, shape.number)
+    return columns
 
 
 def _gather(
-    raw: npt.NDArray[np.uint8], series: Ints, valued: Ints, values_at: Ints, times_at: Ints, shape: int = -1
+    raw: npt.NDArray[np.uint8], series: Ints, valued: Ints, value_at: Ints, time_at: Ints, shape: int = -1
 ) -> Columns | None:
     """Take values and times out of a body; None when a time is not the six bytes that it seemed to be."""
-    digits = raw[times_at]
-    if not (digits[:, :5] >= 0x80).all() or (digits[:, 5] >= 0x80).any():
+    times = _times(raw, time_at)
+    if times is None:
         return None
-    found = raw[values_at].view("<f8")[:, 0]
+    found = raw[value_at[:, None] + _VALUE_BYTES].view("<f8")[:, 0]
     values = found
     if len(valued) != len(series):
         values = np.zeros(len(series), np.float64)
         values[valued] = found
-    times = np.bitwise_or.reduce((digits & 0x7F).astype(np.int64) << _SHIFTS, axis=1)
     return Columns(series, _checked_values(values), times, shape)
+
+
+def _times(raw: npt.NDArray[np.uint8], time_at: Ints) -> Times | None:
+    """Read varints of six bytes; None when one is none. Samples that follow each other mostly have one time."""
+    digits = raw[time_at[:, None] + _TIME_BYTES]
+    if not len(digits):
+        return np.empty(0, np.int64)
+    first = digits[0]
+    if (digits == first).all():
+        digits = first[None, :]
+    if not (digits[:, :5] >= 0x80).all() or (digits[:, 5] >= 0x80).any():
+        return None
+    times = np.bitwise_or.reduce((digits & 0x7F).astype(np.int64) << _SHIFTS, axis=1)
+    return times if len(times) == len(time_at) else np.full(len(time_at), times[0])
 
 
 def _checked_values(values: Floats) -> Floats:
