@@ -25,6 +25,7 @@ _COMMANDS = {
     "alerts": "ask",
     "logs": "ask",
     "silence": "ask",
+    "why": "oncall",
     "users": "access",
     "keys": "access",
     "import": "move",
@@ -42,6 +43,7 @@ Examples:
   watchkeeper check ./monitoring               say what is wrong in the files there
   watchkeeper up --config ./monitoring         run with them
   watchkeeper query 'rate(node_cpu_seconds_total[5m])'
+  watchkeeper why HostDown instance=web-1      why was I (not) paged?
   watchkeeper logs '{job="app"} |= "error"' --since 1h
 
 Tab completion for bash (zsh, fish alike):

@@ -16,7 +16,7 @@ from watchkeeper.model.alert import Alert
 from watchkeeper.model.clock import SystemClock
 from watchkeeper.model.doors import MetricReader
 from watchkeeper.model.errors import BadInput
-from watchkeeper.notify.desk import silence_of
+from watchkeeper.notify.silencing import silence_of
 from watchkeeper.notify.rehearsal import Rehearsed, Told, rehearse
 from watchkeeper.notify.settings import AlertmanagerConfig, load_config
 from watchkeeper.notify.silence import Silence

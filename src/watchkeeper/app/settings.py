@@ -13,6 +13,7 @@ from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.errors import BadInput
 from watchkeeper.net.settings import AuthSettings, NetSettings
 from watchkeeper.notify.desk import DeskSettings
+from watchkeeper.notify.ledger import LedgerSettings
 from watchkeeper.query.logql.settings import LogQuerySettings
 from watchkeeper.query.settings import QuerySettings
 from watchkeeper.rules.settings import RuleSettings
@@ -73,5 +74,6 @@ class OwnSettings(Settings):
     tail: TailSettings = setting(TailSettings, "Reading log files.")
     push: PushSettings = setting(PushSettings, "The Loki push API.")
     notify: DeskSettings = setting(DeskSettings, "Limits of alerts, silences and the inbox.")
+    ledger: LedgerSettings = setting(LedgerSettings, "The delivery ledger: each alert's way to people.")
     gateway: GatewaySettings = setting(GatewaySettings, "The agents' gateway.")
     watch: WatchSettings = setting(WatchSettings, "This host and this process.")

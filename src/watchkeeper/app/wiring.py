@@ -7,6 +7,7 @@ from pathlib import Path
 
 import watchkeeper
 from watchkeeper.api import (
+    alert_history,
     alertmanager,
     audit,
     batch,
@@ -35,6 +36,7 @@ from watchkeeper.app.journal import OwnLog
 from watchkeeper.app.machine import Machine, Standing
 from watchkeeper.app.overview import Overview
 from watchkeeper.app.readings import register_readings
+from watchkeeper.app.standings import RuleStandings
 from watchkeeper.app.welcome import Welcome
 from watchkeeper.collect.logs.push import Push
 from watchkeeper.collect.logs.tailer import Tailer
@@ -54,6 +56,8 @@ from watchkeeper.net.auth import OpenDoor
 from watchkeeper.net.client import Client
 from watchkeeper.net.listener import Listener
 from watchkeeper.notify.desk import Desk
+from watchkeeper.notify.ledger import Ledger
+from watchkeeper.notify.why import Why
 from watchkeeper.query.logql.engine import Engine as LogEngine
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.parser import selectors
@@ -124,8 +128,11 @@ def build(loaded: Loaded, options: Options) -> Machine:
 
     # notify, rules
     client = Client(f"watchkeeper/{watchkeeper.__version__}")
-    desk = Desk(own.notify, state, clock, client, url)
+    standings = RuleStandings()
+    ledger = Ledger(own.ledger, state, clock, standings.pending_since)
+    desk = Desk(own.notify, state, clock, client, url, ledger=ledger)
     rules = RuleRunner(engine.ask, metrics, metrics, desk.receive, clock, external_url=url, settings=own.rules)
+    standings.look_at(rules)
 
     # show, gateway
     shelf = Dashboards()
@@ -150,6 +157,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
             external_labels=given.global_.external_labels,
         )
         query_log.apply(_beside(now, given.global_.query_log_file))
+        standings.external_labels = given.global_.external_labels
         desk.apply(now.alertmanager)
         tailer.apply(now.tails)
         shelf.point([now.dashboards] if now.dashboards else [])
@@ -174,7 +182,11 @@ def build(loaded: Loaded, options: Options) -> Machine:
         *audit.routes(AuditLog(state)),
     ]
     if has("notify"):
-        routes += [*alertmanager.routes(desk), *inbox.routes(desk)]
+        routes += [
+            *alertmanager.routes(desk),
+            *inbox.routes(desk),
+            *alert_history.routes(Why(desk, ledger, standings.standings)),
+        ]
     if has("show"):
         routes += [
             *batch.routes(queries, loki.answer_logs(log_engine)),

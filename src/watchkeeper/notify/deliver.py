@@ -17,9 +17,8 @@ from watchkeeper.model.clock import Clock
 from watchkeeper.model.errors import NotDelivered
 from watchkeeper.model.metrics import counter, histogram
 from watchkeeper.notify.group import Flush, fingerprints
-from watchkeeper.notify.inhibit import Inhibitor
+from watchkeeper.notify.ledger import Attempt, Ledger
 from watchkeeper.notify.log import NotificationLog, reason_to_notify
-from watchkeeper.notify.mute import MuteTimes
 from watchkeeper.notify.notification import Means, Notification, Send, is_firing
 from watchkeeper.notify.receivers import (
     discord,
@@ -43,7 +42,7 @@ from watchkeeper.notify.receivers import (
     wechat,
 )
 from watchkeeper.notify.settings import Receiver
-from watchkeeper.notify.silence import SilenceBook
+from watchkeeper.notify.sieve import Sieve
 from watchkeeper.store.state.notifications import LogKey
 
 log = structlog.get_logger(__name__)
@@ -87,12 +86,6 @@ _latency = histogram(
     ("integration",),
     (1, 5, 10, 15, 20),
 )
-_suppressed = counter(
-    "alertmanager_notifications_suppressed",
-    "The total number of notifications suppressed for being silenced, inhibited, outside of active time intervals or"
-    " within muted time intervals.",
-    ("reason",),
-)
 for _kind in _KINDS:
     _notifications.labels(_kind), _requests.labels(_kind), _requests_failed.labels(_kind), _latency.labels(_kind)
     for _why in ("clientError", "serverError", "contextCanceled", "contextDeadlineExceeded", "other"):
@@ -126,18 +119,17 @@ class Deliverer:
     def __init__(
         self,
         receivers: Sequence[Receiver],
-        inhibitor: Inhibitor,
-        mute_times: MuteTimes,
-        silences: SilenceBook,
+        sieve: Sieve,
         entries: NotificationLog,
+        ledger: Ledger,
         means: Means,
         clock: Clock,
         external_url: str,
         spread: random.Random,
     ) -> None:
         self._ways = {receiver.name: integrations_of(receiver) for receiver in receivers}
-        self._inhibitor, self._mute_times, self._silences = inhibitor, mute_times, silences
-        self._log, self._means, self._clock = entries, means, clock
+        self._sieve, self._log, self._ledger = sieve, entries, ledger
+        self._means, self._clock = means, clock
         self._external_url, self._spread = external_url, spread
 
     async def deliver(self, flush: Flush) -> bool:
@@ -145,7 +137,9 @@ class Deliverer:
 
         returns  whether every integration that had to be told was told; muted is as good as told
         """
-        alerts = self._unmuted(flush)
+        sifted = self._sieve.sift(flush)
+        self._ledger.judged(flush, sifted)
+        alerts = sifted.heard
         if not alerts:
             return True
         ways = self._ways[flush.group.route.options.receiver]
@@ -154,24 +148,6 @@ class Deliverer:
             if isinstance(outcome, Exception):  # a bug in one receiver must not keep the others from their news
                 log.error("notify_broke", integration=way.kind, group_key=flush.group.key, exc_info=outcome)
         return all(outcome is True for outcome in told)
-
-    def _unmuted(self, flush: Flush) -> tuple[Alert, ...]:
-        options, group, now_ms = flush.group.route.options, flush.group, flush.now_ms
-        alerts = [one for one in flush.alerts if not self._inhibitor.muted_by(one.labels, now_ms)]
-        _suppressed.labels("inhibition").inc(len(flush.alerts) - len(alerts))
-        group.muted_by = ()
-        active = options.active_time_intervals
-        if alerts and active and not self._mute_times.current(active, now_ms):
-            group.muted_by = active
-            _suppressed.labels("active_time_interval").inc(len(alerts))
-            return ()
-        if alerts and (muting := self._mute_times.current(options.mute_time_intervals, now_ms)):
-            group.muted_by = tuple(muting)
-            _suppressed.labels("mute_time_interval").inc(len(alerts))
-            return ()
-        heard = [one for one in alerts if not self._silences.muted_by(one.fingerprint, one.labels, now_ms)]
-        _suppressed.labels("silence").inc(len(alerts) - len(heard))
-        return tuple(heard)
 
     async def _tell(self, way: Integration, flush: Flush, alerts: tuple[Alert, ...]) -> bool:
         options = flush.group.route.options
@@ -200,18 +176,29 @@ class Deliverer:
             timeout_s=flush.timeout_s,
         )
         _notifications.labels(way.kind).inc()
-        if wanted and not await self._send(way, notification):
+        where = {
+            "group_key": flush.group.key,
+            "receiver": options.receiver,
+            "integration": f"{way.kind}[{way.position}]",
+            "reason": str(reason),
+        }
+        attempts: list[Attempt] = []
+        if wanted and not await self._send(way, notification, attempts):
+            self._ledger.failed(wanted, where, attempts)
             return False
-        await self._log.record(key, self._clock.now_ms(), firing, resolved, options.repeat_interval_ms)
+        told = self._ledger.told(wanted, where, attempts)
+        await self._log.record(key, self._clock.now_ms(), firing, resolved, options.repeat_interval_ms, told)
         return True
 
-    async def _send(self, way: Integration, notification: Notification) -> bool:
-        """Try until it works, cannot work, or time is up."""
+    async def _send(self, way: Integration, notification: Notification, attempts: list[Attempt]) -> bool:
+        """Try until it works, cannot work, or time is up; notes each attempt."""
         ends_s = self._clock.monotonic_s() + notification.timeout_s
-        attempts, pause_s = 0, _BACKOFF_FIRST_S
+        pause_s = _BACKOFF_FIRST_S
         while True:
-            attempts += 1
+            began_ms, began_s = self._clock.now_ms(), time.monotonic()
             failure = await self._attempt(way, notification)
+            took_ms = round((time.monotonic() - began_s) * 1000)
+            attempts.append(Attempt(began_ms, took_ms, "" if failure is None else str(failure)[:500]))
             if failure is None:
                 return True
             wait_s = pause_s * self._spread.uniform(1 - _BACKOFF_SPREAD, 1 + _BACKOFF_SPREAD)
@@ -224,7 +211,7 @@ class Deliverer:
                     integration=f"{way.kind}[{way.position}]",
                     group_key=notification.group_key,
                     alerts=len(notification.alerts),
-                    attempts=attempts,
+                    attempts=len(attempts),
                     error=str(failure),
                 )
                 return False

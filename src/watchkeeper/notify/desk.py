@@ -13,6 +13,7 @@ from watchkeeper.model.alert import Alert
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.errors import NotDelivered, Refused
+from watchkeeper.model.labels import Labels
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.net.client import Client
 from watchkeeper.notify.alert_book import AlertBook, Incoming
@@ -20,22 +21,24 @@ from watchkeeper.notify.batch import Batch
 from watchkeeper.notify.deliver import Deliverer
 from watchkeeper.notify.group import Flush, Group, Groups
 from watchkeeper.notify.inhibit import Inhibitor
+from watchkeeper.notify.ledger import Ledger, LedgerSettings
 from watchkeeper.notify.log import NotificationLog
 from watchkeeper.notify.matcher import Matchers
 from watchkeeper.notify.mute import MuteTimes
 from watchkeeper.notify.notification import Means
 from watchkeeper.notify.render import shown_config
-from watchkeeper.notify.route import build_routes
+from watchkeeper.notify.route import Route, build_routes
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig
 from watchkeeper.notify.shown import AlertFilter, ShownAlert, ShownGroup
-from watchkeeper.notify.silence import Silence, SilenceBook, State, filtered_silences, silence_matcher, sorted_silences
+from watchkeeper.notify.sieve import Sieve
+from watchkeeper.notify.silence import Silence, State
+from watchkeeper.notify.silencing import Silencing
 from watchkeeper.notify.template import Templates
 from watchkeeper.notify.texts import NotificationTexts
 from watchkeeper.store.state.alerts import drop_alerts, load_alerts, save_alerts
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.inbox import InboxMessage, NewMessage, add_messages, load_messages
 from watchkeeper.store.state.notifications import drop_notifications, load_notifications, save_notifications
-from watchkeeper.store.state.silences import SilenceRow, drop_silences, load_silences, save_silences
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +78,7 @@ class Desk:
 
     external_url  how people reach watchkeeper, for payloads; without a final slash
     spread        seeded in tests
+    ledger        writes down each alert's way; by default one of its own
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Desk:
         client: Client,
         external_url: str,
         spread: random.Random | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self._settings, self._state, self._clock = settings, state, clock
         self._external_url = external_url.rstrip("/")
@@ -92,9 +97,11 @@ class Desk:
         self._means = Means(client, self._keep, partial(NotificationTexts, Templates(())))
         self._inbox = Batch[NewMessage](lambda batch: add_messages(state, batch, settings.inbox_messages_max))
         self._book = AlertBook()
-        self._silences = SilenceBook(settings.silences_max, settings.silence_bytes_max)
-        self._log = NotificationLog((), lambda entries: save_notifications(state, entries))
-        self._taking, self._changing_silences = asyncio.Lock(), asyncio.Lock()
+        self._silencing = Silencing(state, clock, settings.silences_max, settings.silence_bytes_max)
+        self._silences = self._silencing.book
+        self._ledger = ledger or Ledger(LedgerSettings(), state, clock)
+        self._log = NotificationLog((), partial(save_notifications, state))
+        self._taking = asyncio.Lock()
         self._wake = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
@@ -110,20 +117,20 @@ class Desk:
     async def start(self) -> None:
         """Take over what the state store has and begin to send."""
         await self.load()
+        self._ledger.start()
         self._runner = asyncio.create_task(self._run(), name="notify")
 
     async def load(self) -> None:
         """Take over what the state store has, without sending anything."""
-        stored, rows, entries = await asyncio.to_thread(
-            lambda: (load_alerts(self._state), load_silences(self._state), load_notifications(self._state))
-        )
-        self._silences.take(silence_of(row) for row in rows)
-        self._log = NotificationLog(entries, lambda batch: save_notifications(self._state, batch))
+        stored, entries = await asyncio.to_thread(lambda: (load_alerts(self._state), load_notifications(self._state)))
+        silences = await self._silencing.load()
+        self._log = NotificationLog(entries, partial(save_notifications, self._state))
         self._book.restore(stored, self._clock.now_ms(), self._config.global_.resolve_timeout)
+        self._ledger.restore(self._book, self._clock.now_ms())
         self._loaded = True
         self._configure(self._config)
         self._serve_metrics()
-        log.info("desk_loaded", alerts=len(stored), silences=len(rows), log_entries=len(entries))
+        log.info("desk_loaded", alerts=len(stored), silences=silences, log_entries=len(entries))
 
     async def stop(self) -> None:
         """Let what is being sent finish for a moment, then let go of it."""
@@ -136,6 +143,7 @@ class Desk:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        await self._ledger.stop()
 
     @property
     def is_ready(self) -> bool:
@@ -153,13 +161,14 @@ class Desk:
         self._config = config
         self._route = build_routes(config.route)
         self._inhibitor = Inhibitor(config.inhibit_rules)
+        mute_times = MuteTimes((*config.mute_time_intervals, *config.time_intervals))
+        self._sieve = Sieve(self._inhibitor, mute_times, self._silences)
         self._groups = Groups(self._route, self._settings.groups_max)
         self._deliverer = Deliverer(
             config.receivers,
-            self._inhibitor,
-            MuteTimes((*config.mute_time_intervals, *config.time_intervals)),
-            self._silences,
+            self._sieve,
             self._log,
+            self._ledger,
             replace(self._means, texts=partial(NotificationTexts, templates)),
             self._clock,
             self._external_url,
@@ -190,6 +199,8 @@ class Desk:
             now_ms = self._clock.now_ms()
             rows = self._book.unsaved((one.alert for one in merged), now_ms)
             self._book.take(merged)
+            for one in merged:
+                self._ledger.took(one.alert, now_ms)
             self._dispatch(one.alert for one in merged)
             await self._save(rows)
         if new > room:
@@ -297,20 +308,21 @@ class Desk:
         """Let go of what is over: alerts that were told of, silences past their retention, log entries."""
         now_ms = self._clock.now_ms()
         self._inhibitor.forget(now_ms)
-        async with self._taking, self._changing_silences:
+        async with self._taking:
             over = [one for one in self._book if one.resolved(now_ms) and not self._groups.holds(one)]
             rows = self._book.forget(one.fingerprint for one in over)
             for alert in over:
                 self._silences.forget_alert(alert.fingerprint)
-            silences = self._silences.forget(now_ms - self._settings.silence_retention_ms)
-            await asyncio.to_thread(self._drop, rows, silences, now_ms)
+                self._ledger.forget(alert)
+            await asyncio.to_thread(self._drop, rows, now_ms)
+        self._ledger.forget_places({one.fingerprint for one in self._book})
+        await self._silencing.forget(now_ms - self._settings.silence_retention_ms)
         await self._log.maintain(now_ms)
+        await self._ledger.maintain(now_ms)
 
-    def _drop(self, alerts: Sequence[int], silences: Sequence[str], now_ms: int) -> None:
+    def _drop(self, alerts: Sequence[int], now_ms: int) -> None:
         if alerts:
             drop_alerts(self._state, alerts)
-        if silences:
-            drop_silences(self._state, silences)
         drop_notifications(self._state, now_ms)
 
     # ---- silences ----
@@ -320,27 +332,14 @@ class Desk:
 
         raises  UnknownSilence; BadInput when it is not valid; Refused when it could not be written
         """
-        async with self._changing_silences:
-            planned = self._silences.plan(wanted, self._clock.now_ms())
-            await self._save_silences(planned)
-            return planned[-1].id
+        return await self._silencing.put(wanted)
 
     async def end_silence(self, silence_id: str) -> None:
         """End a silence now; one that is over stays as it is.
 
         raises  UnknownSilence; Refused when it could not be written
         """
-        async with self._changing_silences:
-            await self._save_silences(self._silences.plan_end(silence_id, self._clock.now_ms()))
-
-    async def _save_silences(self, planned: Sequence[Silence]) -> None:
-        if not planned:
-            return
-        try:
-            await asyncio.to_thread(save_silences, self._state, [_row(one) for one in planned])
-        except (SQLAlchemyError, OSError) as error:
-            raise Refused(f"cannot write silence: {_short(error)}") from None
-        self._silences.take(planned)
+        await self._silencing.end(silence_id)
 
     def silence(self, silence_id: str) -> Silence:
         """Give one silence.
@@ -351,10 +350,7 @@ class Desk:
 
     def silences(self, matchers: Matchers = (), created_by: Sequence[str] = ()) -> list[Silence]:
         """Give the silences that have all of these matchers among their own, in the API's order."""
-        found = filtered_silences(self._silences, matchers)
-        if created_by:
-            found = [one for one in found if one.created_by in created_by]
-        return sorted_silences(found, self._clock.now_ms())
+        return self._silencing.find(matchers, created_by)
 
     # ---- what is there ----
 
@@ -369,6 +365,24 @@ class Desk:
             if wanted.wants_receiver(receivers) and wanted.wants(shown):
                 found.append(shown)
         return sorted(found, key=lambda shown: shown.alert.fingerprint)
+
+    def known(self, alert_fingerprint: int) -> ShownAlert | None:
+        """Give what is known of an alert, over or not, with what mutes it and who receives it."""
+        alert = self._book.get(alert_fingerprint)
+        if alert is None:
+            return None
+        receivers = tuple(route.options.receiver for route in self._route.match(alert.labels))
+        return self._show(alert, receivers, self._clock.now_ms())
+
+    def ways(self, labels: Labels) -> list[Route]:
+        """Give the routes that an alert with these labels takes."""
+        return self._route.match(labels)
+
+    def muting(self, labels: Labels) -> str:
+        """Say which time intervals mute the groups of an alert with these labels; "" when any route lets it through."""
+        ways = self._route.match(labels)
+        holds = [self._sieve.muting_of(way.options, self._clock.now_ms()) for way in ways]
+        return "; ".join(hold.words for hold in holds if hold is not None) if holds and all(holds) else ""
 
     def groups(self, wanted: AlertFilter) -> list[ShownGroup]:
         """Give the groups that have alerts which pass a filter, in the API's order."""
@@ -446,38 +460,3 @@ def _received(shown: ShownAlert, receivers: dict[int, list[str]]) -> ShownAlert:
 
 def _short(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).split("\n", 1)[0][:200]
-
-
-def _row(silence: Silence) -> SilenceRow:
-    matchers = [
-        {"name": one.name, "value": one.value, "isRegex": one.is_regex, "isEqual": one.is_equal}
-        for one in silence.matchers
-    ]
-    return SilenceRow(
-        id=silence.id,
-        matchers=matchers,
-        starts_ms=silence.starts_at_ms,
-        ends_ms=silence.ends_at_ms,
-        updated_ms=silence.updated_at_ms,
-        created_by=silence.created_by,
-        comment=silence.comment,
-        annotations=silence.annotations,
-    )
-
-
-def silence_of(row: SilenceRow) -> Silence:
-    """Give the silence that a row of the state store keeps."""
-    matchers = tuple(
-        silence_matcher(at, one["name"], one["value"], is_regex=one["isRegex"], is_equal=one["isEqual"])
-        for at, one in enumerate(row.matchers)
-    )
-    return Silence(
-        id=row.id,
-        matchers=matchers,
-        starts_at_ms=row.starts_ms,
-        ends_at_ms=row.ends_ms,
-        created_by=row.created_by,
-        comment=row.comment,
-        updated_at_ms=row.updated_ms,
-        annotations=dict(row.annotations),
-    )

@@ -4,11 +4,13 @@ source  github.com/prometheus/alertmanager, nflog and notify.DedupStage
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import structlog
 
 from watchkeeper.notify.batch import Batch
+from watchkeeper.store.state.ledger import Event
 from watchkeeper.store.state.notifications import LogEntry, LogKey
 
 log = structlog.get_logger(__name__)
@@ -50,16 +52,26 @@ def reason_to_notify(
     return Reason.REPEAT if entry.sent_ms < now_ms - repeat_interval_ms else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Record:
+    entry: LogEntry
+    events: Sequence[Event]
+
+
 class NotificationLog:
     """All entries, in memory and by `save` on the disk. Entries written at the same time share one transaction.
 
-    save  writes entries durably; called in a thread
+    save  writes entries and the ledger's steps that came with them durably, all or none; called in a thread
     """
 
-    def __init__(self, entries: Iterable[LogEntry], save: Callable[[Sequence[LogEntry]], None]) -> None:
+    def __init__(
+        self, entries: Iterable[LogEntry], save: Callable[[Sequence[LogEntry], Sequence[Event]], None]
+    ) -> None:
         self._entries = {entry.key: entry for entry in entries}
-        self._batch = Batch(save)
-        self._unsaved: dict[LogKey, LogEntry] = {}
+        self._batch = Batch[_Record](
+            lambda batch: save([one.entry for one in batch], [event for one in batch for event in one.events])
+        )
+        self._unsaved: dict[LogKey, _Record] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -70,30 +82,37 @@ class NotificationLog:
         return entry if entry is not None and entry.expires_ms > now_ms else None
 
     async def record(
-        self, key: LogKey, now_ms: int, firing: frozenset[int], resolved: frozenset[int], repeat_interval_ms: int
+        self,
+        key: LogKey,
+        now_ms: int,
+        firing: frozenset[int],
+        resolved: frozenset[int],
+        repeat_interval_ms: int,
+        events: Sequence[Event] = (),
     ) -> None:
-        """Note that an integration was told; durable when it returns.
+        """Note that an integration was told, with the ledger's steps that say so; durable when it returns.
 
         It counts in memory at once: when the disk fails, the entry is written later and nothing is sent twice.
         """
         expires_ms = now_ms + min(_RETENTION_MS, 2 * repeat_interval_ms)
         entry = LogEntry(key, now_ms, expires_ms, firing, resolved)
         self._entries[key] = entry
-        await self._write(entry)
+        await self._write(_Record(entry, events))
 
-    async def _write(self, entry: LogEntry) -> None:
+    async def _write(self, record: _Record) -> None:
+        entry = record.entry
         try:
-            await self._batch.write(entry)
+            await self._batch.write(record)
         except Exception as error:  # noqa: BLE001 — whatever the database's driver raises
-            self._unsaved[entry.key] = entry
+            self._unsaved[entry.key] = record
             log.error("notification_log_write_failed", group_key=entry.key.group_key, error=str(error)[:200])  # noqa: TRY400 — no trace
         else:
             self._unsaved.pop(entry.key, None)
 
     async def maintain(self, now_ms: int) -> None:
         """Write what could not be written before, and let go of what no longer counts."""
-        for entry in list(self._unsaved.values()):
-            await self._write(entry)
+        for record in list(self._unsaved.values()):
+            await self._write(record)
         for key, entry in list(self._entries.items()):
             if entry.expires_ms < now_ms and key not in self._unsaved:
                 del self._entries[key]

@@ -1,63 +1,29 @@
 """Commands that ask a running server: query, targets, alerts, logs, silence."""
 
-import re
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-import orjson
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from watchkeeper.app.remote import Server
+from watchkeeper.app.commands.asking import (
+    cell,
+    labels_text,
+    matcher_text,
+    plain,
+    print_json,
+    read_matcher,
+    server_at,
+    server_options,
+    when,
+)
 from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.errors import BadInput
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-_MATCHER = re.compile(r'\s*([^=!~\s]+)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|(.*))\s*', re.DOTALL)
-_CONTROLS = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"} | {127: "\u2421", 0x9B: "?"}
 _SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "blue"}
-
-
-def _server_options(command: _F) -> _F:
-    for option in (
-        click.option("--url", envvar="WATCHKEEPER_URL", default="http://127.0.0.1:9090", show_default=True),
-        click.option("--key", envvar="WATCHKEEPER_KEY", default="", help="API key; better in $WATCHKEEPER_KEY."),
-        click.option("--json", "as_json", is_flag=True, help="Print the server's JSON instead of a table."),
-    ):
-        command = option(command)
-    return command
-
-
-def _server(url: str, key: str) -> Server:
-    return Server(url.rstrip("/"), key)
-
-
-def _print_json(answer: Any) -> None:
-    click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
-
-
-def _labels_text(labels: dict[str, str]) -> str:
-    name = labels.get("__name__", "")
-    rest = ", ".join(f'{key}="{value}"' for key, value in sorted(labels.items()) if key != "__name__")
-    return f"{name}{{{rest}}}" if rest or not name else name
-
-
-def _cell(text: str, style: str = "") -> Text:
-    """Give text from outside for a table: its brackets are no markup, its control characters no commands."""
-    return Text(_plain(text), style=style)
-
-
-def _plain(text: str) -> str:
-    return text.translate(_CONTROLS)
-
-
-def _when(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 @click.command()
@@ -65,7 +31,7 @@ def _when(unix_s: float) -> str:
 @click.option("--time", "at", default="", help="Moment to evaluate at, Unix seconds or RFC 3339; now by default.")
 @click.option("--range", "length", default="", help="Evaluate over the last DURATION (such as 1h) instead of now.")
 @click.option("--step", default="1m", show_default=True, help="Distance of points with --range.")
-@_server_options
+@server_options
 def query(expr: str, at: str, length: str, step: str, url: str, key: str, as_json: bool) -> None:
     r"""Evaluate a PromQL expression.
 
@@ -73,7 +39,7 @@ def query(expr: str, at: str, length: str, step: str, url: str, key: str, as_jso
     watchkeeper query up
     watchkeeper query --range 1h --step 5m 'sum by (job) (rate(http_requests_total[5m]))'
     """
-    server = _server(url, key)
+    server = server_at(url, key)
     if length:
         end = time.time()
         start = end - parse_duration(length) / 1000
@@ -82,7 +48,7 @@ def query(expr: str, at: str, length: str, step: str, url: str, key: str, as_jso
     else:
         answer = server.get("/api/v1/query", {"query": expr, **({"time": at} if at else {})})
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
     for warning in [*answer.get("warnings", []), *answer.get("infos", [])]:
         click.echo(f"# {warning}", err=True)
@@ -95,20 +61,20 @@ def _result_lines(data: dict[str, Any]) -> list[str]:
     if kind in ("scalar", "string"):
         return [f"{result[1]} @[{result[0]}]"]
     if kind == "vector":
-        return [f"{_labels_text(one['metric'])} => {one['value'][1]} @[{one['value'][0]}]" for one in result]
+        return [f"{labels_text(one['metric'])} => {one['value'][1]} @[{one['value'][0]}]" for one in result]
     return [
-        "\n".join([f"{_labels_text(one['metric'])} =>", *(f"{value} @[{when}]" for when, value in one["values"])])
+        "\n".join([f"{labels_text(one['metric'])} =>", *(f"{value} @[{when}]" for when, value in one["values"])])
         for one in result
     ]
 
 
 @click.command()
-@_server_options
+@server_options
 def targets(url: str, key: str, as_json: bool) -> None:
     """List what is scraped and how it went."""
-    answer = _server(url, key).get("/api/v1/targets", {"state": "active"})
+    answer = server_at(url, key).get("/api/v1/targets", {"state": "active"})
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
     table = Table("job", "instance", "health", "last scrape", "took", "error", box=None)
     for target in answer["data"]["activeTargets"]:
@@ -116,23 +82,23 @@ def targets(url: str, key: str, as_json: bool) -> None:
         style = {"up": "green", "down": "red"}.get(target["health"], "dim")
         took = f"{target['lastScrapeDuration'] * 1000:.1f} ms"
         table.add_row(
-            _cell(labels.get("job", "")),
-            _cell(labels.get("instance", "")),
-            _cell(target["health"], style),
+            cell(labels.get("job", "")),
+            cell(labels.get("instance", "")),
+            cell(target["health"], style),
             target["lastScrape"][:19],
             took,
-            _cell(target["lastError"]),
+            cell(target["lastError"]),
         )
     Console().print(table)
 
 
 @click.command()
-@_server_options
+@server_options
 def alerts(url: str, key: str, as_json: bool) -> None:
     """List pending and firing alerts."""
-    answer = _server(url, key).get("/api/v1/alerts")
+    answer = server_at(url, key).get("/api/v1/alerts")
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
     table = Table("state", "alert", "labels", "since", "value", box=None)
     for alert in sorted(answer["data"]["alerts"], key=lambda one: (one["state"], one["labels"]["alertname"])):
@@ -140,7 +106,7 @@ def alerts(url: str, key: str, as_json: bool) -> None:
         name, severity = labels.pop("alertname", ""), labels.get("severity", "")
         style = _SEVERITY_STYLE.get(severity, "white")
         table.add_row(
-            alert["state"], f"[{style}]{name}[/]", _labels_text(labels), alert["activeAt"][:19], alert["value"]
+            alert["state"], f"[{style}]{name}[/]", labels_text(labels), alert["activeAt"][:19], alert["value"]
         )
     Console().print(table)
 
@@ -150,7 +116,7 @@ def alerts(url: str, key: str, as_json: bool) -> None:
 @click.option("--since", default="1h", show_default=True, help="How far back to look.")
 @click.option("--limit", default=100, show_default=True, help="Most lines.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come.")
-@_server_options
+@server_options
 def logs(selector: str, since: str, limit: int, follow: bool, url: str, key: str, as_json: bool) -> None:
     r"""Print the log lines that a LogQL query finds, oldest first.
 
@@ -158,14 +124,14 @@ def logs(selector: str, since: str, limit: int, follow: bool, url: str, key: str
     watchkeeper logs '{job="app"} |= "timeout"' --since 30m
     watchkeeper logs '{job="app"}' -f
     """
-    server = _server(url, key)
+    server = server_at(url, key)
     start_ns = time.time_ns() - parse_duration(since) * 1_000_000
     while True:
         asked = {"query": selector, "start": str(start_ns), "end": str(time.time_ns()), "limit": str(limit)}
         direction = "forward" if follow else "backward"
         answer = server.get("/loki/api/v1/query_range", {**asked, "direction": direction})
         if as_json:
-            _print_json(answer)
+            print_json(answer)
         start_ns = _print_lines(answer["data"], start_ns, quiet=as_json)
         if not follow:
             return
@@ -179,8 +145,8 @@ def _print_lines(data: dict[str, Any], start_ns: int, *, quiet: bool) -> int:
     lines = [(int(value[0]), stream["stream"], value[1]) for stream in data["result"] for value in stream["values"]]
     for when_ns, labels, line in sorted(lines, key=lambda one: one[0]):
         if not quiet:
-            text = f"{_labels_text(labels)} {line}"
-            click.echo(f"{_when(when_ns / 1e9)} {_plain(text) if sys.stdout.isatty() else text}")
+            text = f"{labels_text(labels)} {line}"
+            click.echo(f"{when(when_ns / 1e9)} {plain(text) if sys.stdout.isatty() else text}")
         start_ns = max(start_ns, when_ns + 1)
     return start_ns
 
@@ -195,7 +161,7 @@ def silence() -> None:
 @click.option("--duration", default="1h", show_default=True)
 @click.option("--comment", required=True, help="Why; shown to everyone.")
 @click.option("--author", envvar="USER", default="", help="Who; the caller's name by default.")
-@_server_options
+@server_options
 def silence_add(
     matchers: tuple[str, ...], duration: str, comment: str, author: str, url: str, key: str, as_json: bool
 ) -> None:
@@ -206,57 +172,43 @@ def silence_add(
     """
     now_s = time.time()
     body = {
-        "matchers": [_matcher(text) for text in matchers],
+        "matchers": [read_matcher(text) for text in matchers],
         "startsAt": datetime.fromtimestamp(now_s, UTC).isoformat(),
         "endsAt": datetime.fromtimestamp(now_s + parse_duration(duration) / 1000, UTC).isoformat(),
         "createdBy": author,
         "comment": comment,
     }
-    answer = _server(url, key).send("POST", "/api/v2/silences", body)
-    _print_json(answer) if as_json else click.echo(answer["silenceID"])
-
-
-def _matcher(text: str) -> dict[str, object]:
-    found = _MATCHER.fullmatch(text)
-    if found is None:
-        raise BadInput(f'cannot read matcher {text!r}: want name=value, name!=value, name=~"regex" or name!~"regex"')
-    name, op, quoted, bare = found.groups()
-    value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
-    return {"name": name, "value": value, "isRegex": "~" in op, "isEqual": not op.startswith("!")}
+    answer = server_at(url, key).send("POST", "/api/v2/silences", body)
+    print_json(answer) if as_json else click.echo(answer["silenceID"])
 
 
 @silence.command("list")
 @click.option("--expired", is_flag=True, help="Those that are over, too.")
-@_server_options
+@server_options
 def silence_list(expired: bool, url: str, key: str, as_json: bool) -> None:
     """List silences."""
-    answer = _server(url, key).get("/api/v2/silences")
+    answer = server_at(url, key).get("/api/v2/silences")
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
     table = Table("id", "state", "matchers", "ends", "by", "comment", box=None)
     for one in answer:
         state = one["status"]["state"]
         if state == "expired" and not expired:
             continue
-        matchers = " ".join(_matcher_text(matcher) for matcher in one["matchers"])
-        cells = (_cell(one["createdBy"]), _cell(one["comment"]))
-        table.add_row(one["id"], state, _cell(matchers), one["endsAt"][:19], *cells)
+        matchers = " ".join(matcher_text(matcher) for matcher in one["matchers"])
+        cells = (cell(one["createdBy"]), cell(one["comment"]))
+        table.add_row(one["id"], state, cell(matchers), one["endsAt"][:19], *cells)
     Console().print(table)
-
-
-def _matcher_text(matcher: dict[str, Any]) -> str:
-    op = ("=" if matcher.get("isEqual", True) else "!") + ("~" if matcher["isRegex"] else "")
-    return f'{matcher["name"]}{"!=" if op == "!" else op}"{matcher["value"]}"'
 
 
 @silence.command("expire")
 @click.argument("ids", nargs=-1, required=True)
-@_server_options
+@server_options
 def silence_expire(ids: tuple[str, ...], url: str, key: str, as_json: bool) -> None:
     """End silences now."""
     del as_json
-    server = _server(url, key)
+    server = server_at(url, key)
     for one in ids:
         server.send("DELETE", f"/api/v2/silence/{one}")
         click.echo(one)

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import delete, select
 
 from watchkeeper.store.state.db import StateStore
+from watchkeeper.store.state.ledger import Event, add_events
 from watchkeeper.store.state.schema import notification_log
 from watchkeeper.store.state.upsert import upsert
 
@@ -46,10 +47,11 @@ def load_notifications(state: StateStore) -> list[LogEntry]:
         return [_entry(row) for row in connection.execute(select(notification_log))]
 
 
-def save_notifications(state: StateStore, entries: Sequence[LogEntry]) -> None:
-    """Write entries, all or none; on the disk when it returns."""
+def save_notifications(state: StateStore, entries: Sequence[LogEntry], events: Sequence[Event] = ()) -> None:
+    """Write entries, and the ledger's steps that say the same, all or none; on the disk when it returns."""
     with state.write() as connection:
         upsert(connection, notification_log, [_row(entry) for entry in entries])
+        add_events(connection, events)
 
 
 def drop_notifications(state: StateStore, expired_before_ms: int) -> None:

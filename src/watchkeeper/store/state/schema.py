@@ -124,6 +124,26 @@ notification_log = Table(
     Column("resolved", Text, nullable=False),
 )
 
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("time_ms", BigInteger, nullable=False, index=True),
+    Column("fingerprint", String(16), nullable=False, index=True),  # of the alert
+    Column("kind", String(24), nullable=False),
+    Column("detail", Text, nullable=False),  # JSON mapping
+)
+
+ledger_alerts = Table(
+    "ledger_alerts",
+    metadata,
+    Column("fingerprint", String(16), primary_key=True),
+    Column("alertname", Text, nullable=False),
+    Column("labels", Text, nullable=False),  # JSON mapping
+    Column("annotations", Text, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False, index=True),
+)
+
 inbox = Table(
     "inbox",
     metadata,
@@ -163,6 +183,8 @@ __all__ = [
     "folders",
     "inbox",
     "keys",
+    "ledger",
+    "ledger_alerts",
     "metadata",
     "notification_log",
     "sessions",
