@@ -19,6 +19,7 @@ from watchkeeper.collect.logs.promtail import PromtailConfig
 from watchkeeper.model.duration import format_duration
 from watchkeeper.model.metrics import REGISTRY
 from watchkeeper.net.routing import Access, Role, Route
+from watchkeeper.notify.route_tests import RouteTestFile
 from watchkeeper.notify.settings import AlertmanagerConfig
 from watchkeeper.rules.bundles import bundle, bundles, runbooks, subject
 
@@ -53,6 +54,7 @@ def settings() -> str:
         ("prometheus.yml", PrometheusConfig),
         ("alertmanager.yml", AlertmanagerConfig),
         ("promtail.yml", PromtailConfig),
+        ("tests of routing", RouteTestFile),
     ]
     for name, model in files:
         parts.append(f"\n## {name}\n")

@@ -54,7 +54,7 @@ def _summary(loaded: Loaded, dashboards: Dashboards) -> list[str]:
 
 @click.group()
 def test() -> None:
-    """Run tests that are written in files: of rules, of PromQL."""
+    """Run tests that are written in files: of rules, of routing, of PromQL."""
 
 
 @test.command("promql")
@@ -102,4 +102,39 @@ def test_rules(files: tuple[Path, ...], pattern: str) -> int:
         for failure in outcome.failures:
             click.secho(f"  {failure}", fg="red", err=True)
         click.echo("  FAILED" if outcome.failures else "  SUCCESS")
+    return EXIT_FAILED if any(outcome.failures for outcome in outcomes) else 0
+
+
+@test.command("routes")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+def test_routes(files: tuple[Path, ...]) -> int:
+    r"""Run tests of alertmanager.yml: which receivers an alert reaches, grouped how, and what holds it back.
+
+    Each FILE names the configuration and the tests:
+
+    \b
+    config: alertmanager.yml
+    tests:
+      - name: at night, warnings wait
+        labels: {alertname: DiskFillsUp, severity: warning}
+        at: 2024-01-13T03:00:00+01:00
+        receivers: [slack]
+        notified: []
+        muted_by: [night]
+
+    Exit status 0 when every test of every file passes; the help of each field is in the reference.
+
+    \b
+    watchkeeper test routes routes_test.yml
+    """
+    from watchkeeper.notify.route_tests import run_route_tests  # noqa: PLC0415 (the other commands do not need it)
+
+    outcomes = [run_route_tests(path) for path in files]
+    for outcome in outcomes:
+        for failure in outcome.failures:
+            click.secho(f"{outcome.path}:{failure.line}: {failure.name}: {failure.text}", fg="red", err=True)
+            for line in failure.because:
+                click.echo(f"    {line}", err=True)
+        failed = len({(one.line, one.name) for one in outcome.failures})
+        click.echo(f"{outcome.path}: {outcome.tests - failed} passed, {failed} failed")
     return EXIT_FAILED if any(outcome.failures for outcome in outcomes) else 0
