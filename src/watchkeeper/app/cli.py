@@ -26,6 +26,8 @@ _COMMANDS = {
     "logs": "ask",
     "silence": "ask",
     "why": "oncall",
+    "ack": "oncall",
+    "incident": "oncall",
     "users": "access",
     "keys": "access",
     "import": "move",

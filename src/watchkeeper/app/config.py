@@ -126,6 +126,7 @@ class _Reader:
         rules = [one for path in rule_files[:_RULE_FILES_MAX] if (one := self._tried(self._read_rules, path))]
         self._notices += duplicates(rules)
         alertmanager = self._file(folder, ("alertmanager.yml", "alertmanager.yaml"), load_config)
+        self._check_receivers(own, alertmanager or DEFAULT_CONFIG)
         promtail = self._file(folder, ("promtail.yml", "promtail.yaml"), _read_promtail)
         dashboards = folder / "dashboards" if folder is not None and (folder / "dashboards").is_dir() else None
         if self._faults:
@@ -183,6 +184,15 @@ class _Reader:
         except BadInput as error:
             self._faults.append(BadConfig(str(path), 0, "", str(error), "a file that can be used"))
         return None
+
+    def _check_receivers(self, own: OwnSettings, alertmanager: AlertmanagerConfig) -> None:
+        known = {one.name for one in alertmanager.receivers}
+        for place, name in own.on_call.receivers():
+            if name not in known:
+                field = ".".join(map(str, ("on_call", *place)))
+                self._faults.append(
+                    BadConfig("watchkeeper.yml", 0, field, repr(name), "a receiver of alertmanager.yml")
+                )
 
     def _read_prometheus(self, path: Path) -> PrometheusConfig:
         document = _document(path)

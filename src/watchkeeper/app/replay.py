@@ -16,10 +16,10 @@ from watchkeeper.model.alert import Alert
 from watchkeeper.model.clock import SystemClock
 from watchkeeper.model.doors import MetricReader
 from watchkeeper.model.errors import BadInput
-from watchkeeper.notify.silencing import silence_of
 from watchkeeper.notify.rehearsal import Rehearsed, Told, rehearse
 from watchkeeper.notify.settings import AlertmanagerConfig, load_config
 from watchkeeper.notify.silence import Silence
+from watchkeeper.notify.silencing import silence_of
 from watchkeeper.rules.files import RuleFile, check_rules
 from watchkeeper.rules.past import Firing, History, replay_rules
 from watchkeeper.rules.template import Surroundings

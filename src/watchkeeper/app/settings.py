@@ -14,6 +14,7 @@ from watchkeeper.model.errors import BadInput
 from watchkeeper.net.settings import AuthSettings, NetSettings
 from watchkeeper.notify.desk import DeskSettings
 from watchkeeper.notify.ledger import LedgerSettings
+from watchkeeper.notify.oncall_settings import OnCallSettings
 from watchkeeper.query.logql.settings import LogQuerySettings
 from watchkeeper.query.settings import QuerySettings
 from watchkeeper.rules.settings import RuleSettings
@@ -75,5 +76,6 @@ class OwnSettings(Settings):
     push: PushSettings = setting(PushSettings, "The Loki push API.")
     notify: DeskSettings = setting(DeskSettings, "Limits of alerts, silences and the inbox.")
     ledger: LedgerSettings = setting(LedgerSettings, "The delivery ledger: each alert's way to people.")
+    on_call: OnCallSettings = setting(OnCallSettings, "Acknowledgement, escalation, digests.")
     gateway: GatewaySettings = setting(GatewaySettings, "The agents' gateway.")
     watch: WatchSettings = setting(WatchSettings, "This host and this process.")

@@ -19,6 +19,7 @@ from watchkeeper.api import (
     login,
     loki,
     loki_push,
+    on_call,
     prometheus,
     remote_read,
     runbooks,
@@ -133,6 +134,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
     desk = Desk(own.notify, state, clock, client, url, ledger=ledger)
     rules = RuleRunner(engine.ask, metrics, metrics, desk.receive, clock, external_url=url, settings=own.rules)
     standings.look_at(rules)
+    why = Why(desk, ledger, standings.standings)
 
     # show, gateway
     shelf = Dashboards()
@@ -158,7 +160,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
         )
         query_log.apply(_beside(now, given.global_.query_log_file))
         standings.external_labels = given.global_.external_labels
-        desk.apply(now.alertmanager)
+        desk.apply(now.alertmanager, now.own.on_call)
         tailer.apply(now.tails)
         shelf.point([now.dashboards] if now.dashboards else [])
 
@@ -185,7 +187,8 @@ def build(loaded: Loaded, options: Options) -> Machine:
         routes += [
             *alertmanager.routes(desk),
             *inbox.routes(desk),
-            *alert_history.routes(Why(desk, ledger, standings.standings)),
+            *alert_history.routes(why),
+            *on_call.routes(desk, why, url),
         ]
     if has("show"):
         routes += [

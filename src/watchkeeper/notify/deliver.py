@@ -16,9 +16,11 @@ from watchkeeper.model.alert import Alert
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.errors import NotDelivered
 from watchkeeper.model.metrics import counter, histogram
+from watchkeeper.notify.acks import AckBook
+from watchkeeper.notify.escalate import Escalator
 from watchkeeper.notify.group import Flush, fingerprints
 from watchkeeper.notify.ledger import Attempt, Ledger
-from watchkeeper.notify.log import NotificationLog, reason_to_notify
+from watchkeeper.notify.log import NotificationLog, Reason, reason_to_notify
 from watchkeeper.notify.notification import Means, Notification, Send, is_firing
 from watchkeeper.notify.receivers import (
     discord,
@@ -122,13 +124,15 @@ class Deliverer:
         sieve: Sieve,
         entries: NotificationLog,
         ledger: Ledger,
+        acks: AckBook,
+        escalator: Escalator,
         means: Means,
         clock: Clock,
         external_url: str,
         spread: random.Random,
     ) -> None:
         self._ways = {receiver.name: integrations_of(receiver) for receiver in receivers}
-        self._sieve, self._log, self._ledger = sieve, entries, ledger
+        self._sieve, self._log, self._ledger, self._acks, self._escalator = sieve, entries, ledger, acks, escalator
         self._means, self._clock = means, clock
         self._external_url, self._spread = external_url, spread
 
@@ -164,6 +168,9 @@ class Deliverer:
         )
         if reason is None:
             return True
+        if reason is Reason.REPEAT and self._acks.cover(firing):
+            await self._log.prolong(key, self._clock.now_ms(), options.repeat_interval_ms)
+            return True
         wanted = alerts if way.config.send_resolved else tuple(one for one in alerts if is_firing(one))
         notification = Notification(
             receiver=options.receiver,
@@ -188,6 +195,7 @@ class Deliverer:
             return False
         told = self._ledger.told(wanted, where, attempts)
         await self._log.record(key, self._clock.now_ms(), firing, resolved, options.repeat_interval_ms, told)
+        self._escalator.told(flush.group.route, filter(is_firing, alerts), self._clock.now_ms())
         return True
 
     async def _send(self, way: Integration, notification: Notification, attempts: list[Attempt]) -> bool:

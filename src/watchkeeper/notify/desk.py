@@ -16,19 +16,23 @@ from watchkeeper.model.errors import NotDelivered, Refused
 from watchkeeper.model.labels import Labels
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.net.client import Client
+from watchkeeper.notify.acks import AckBook
 from watchkeeper.notify.alert_book import AlertBook, Incoming
 from watchkeeper.notify.batch import Batch
 from watchkeeper.notify.deliver import Deliverer
-from watchkeeper.notify.group import Flush, Group, Groups
+from watchkeeper.notify.escalate import Escalator
+from watchkeeper.notify.group import Flush, Groups
 from watchkeeper.notify.inhibit import Inhibitor
 from watchkeeper.notify.ledger import Ledger, LedgerSettings
 from watchkeeper.notify.log import NotificationLog
 from watchkeeper.notify.matcher import Matchers
 from watchkeeper.notify.mute import MuteTimes
 from watchkeeper.notify.notification import Means
+from watchkeeper.notify.oncall_settings import OnCallSettings
 from watchkeeper.notify.render import shown_config
 from watchkeeper.notify.route import Route, build_routes
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig
+from watchkeeper.notify.showing import Showing
 from watchkeeper.notify.shown import AlertFilter, ShownAlert, ShownGroup
 from watchkeeper.notify.sieve import Sieve
 from watchkeeper.notify.silence import Silence, State
@@ -38,12 +42,14 @@ from watchkeeper.notify.texts import NotificationTexts
 from watchkeeper.store.state.alerts import drop_alerts, load_alerts, save_alerts
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.inbox import InboxMessage, NewMessage, add_messages, load_messages
+from watchkeeper.store.state.ledger import find_tellings
 from watchkeeper.store.state.notifications import drop_notifications, load_notifications, save_notifications
 
 log = structlog.get_logger(__name__)
 
 _MAINTENANCE_S = 60.0
 _STOP_S = 3.0
+_ESCALATION_LOOKS_BACK_MS = 7 * 86_400_000
 _COUNTS_LAST_S = 1.0
 _SILENCE_STATES: tuple[State, ...] = ("active", "pending", "expired")
 
@@ -100,6 +106,9 @@ class Desk:
         self._silencing = Silencing(state, clock, settings.silences_max, settings.silence_bytes_max)
         self._silences = self._silencing.book
         self._ledger = ledger or Ledger(LedgerSettings(), state, clock)
+        self._on_call = OnCallSettings()
+        self.acks = AckBook(state, clock, self._on_call.acks_max)
+        self._escalator = Escalator((), self.acks, self._ledger)
         self._log = NotificationLog((), partial(save_notifications, state))
         self._taking = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -124,6 +133,10 @@ class Desk:
         """Take over what the state store has, without sending anything."""
         stored, entries = await asyncio.to_thread(lambda: (load_alerts(self._state), load_notifications(self._state)))
         silences = await self._silencing.load()
+        await self.acks.load()
+        if self._on_call.escalations:
+            since_ms = self._clock.now_ms() - _ESCALATION_LOOKS_BACK_MS
+            self._escalator.restore(await asyncio.to_thread(find_tellings, self._state, since_ms))
         self._log = NotificationLog(entries, partial(save_notifications, self._state))
         self._book.restore(stored, self._clock.now_ms(), self._config.global_.resolve_timeout)
         self._ledger.restore(self._book, self._clock.now_ms())
@@ -150,8 +163,9 @@ class Desk:
         """Whether what was kept has been taken over."""
         return self._loaded
 
-    def apply(self, config: AlertmanagerConfig) -> None:
+    def apply(self, config: AlertmanagerConfig, on_call: OnCallSettings | None = None) -> None:
         """Use another configuration from now on; all alerts are grouped anew, and nothing is sent twice."""
+        self._on_call = on_call or self._on_call
         self._configure(config)
         self._wake.set()
 
@@ -159,21 +173,27 @@ class Desk:
         assert config.route is not None  # read_config saw to it
         templates = Templates.load(config.templates)
         self._config = config
-        self._route = build_routes(config.route)
+        self._route = build_routes(config.route, self._on_call.schedules())
         self._inhibitor = Inhibitor(config.inhibit_rules)
         mute_times = MuteTimes((*config.mute_time_intervals, *config.time_intervals))
         self._sieve = Sieve(self._inhibitor, mute_times, self._silences)
         self._groups = Groups(self._route, self._settings.groups_max)
+        self._showing = Showing(
+            self._book, self._route, self._groups, self._inhibitor, self._silences, self._sieve, self._clock
+        )
         self._deliverer = Deliverer(
             config.receivers,
             self._sieve,
             self._log,
             self._ledger,
+            self.acks,
+            self._escalator,
             replace(self._means, texts=partial(NotificationTexts, templates)),
             self._clock,
             self._external_url,
             self._spread,
         )
+        self._escalator.use(self._on_call.escalations, self._book, self._route)
         self._dispatch(self._book)
 
     # ---- alerts in ----
@@ -221,7 +241,8 @@ class Desk:
         refused = 0
         for alert in alerts:
             self._inhibitor.learn(alert)
-            refused += self._groups.insert(alert, at_s, now_ms)
+            raised = self._escalator.routes_of(alert.fingerprint)
+            refused += self._groups.insert(alert, at_s, now_ms, raised)
         if refused:
             _groups_refused.inc(refused)
             log.error("groups_at_limit", groups=len(self._groups), refused=refused)
@@ -249,17 +270,23 @@ class Desk:
                 log.exception("notify_round_failed")
                 await asyncio.sleep(1)
             now_s = self._clock.monotonic_s()
-            due_s = self._groups.next_due_s()
-            next_s = min(self._maintained_s + _MAINTENANCE_S, now_s + _MAINTENANCE_S if due_s is None else due_s)
+            next_s = min(self._maintained_s + _MAINTENANCE_S, self._next_due_s(now_s))
             try:
                 async with asyncio.timeout(max(next_s - now_s, 0)):  # wait_for may swallow a cancellation
                     await self._wake.wait()
             except TimeoutError:
                 continue
 
+    def _next_due_s(self, now_s: float) -> float:
+        due_s, raise_ms = self._groups.next_due_s(), self._escalator.next_due_ms()
+        flush_s = now_s + _MAINTENANCE_S if due_s is None else due_s
+        return flush_s if raise_ms is None else min(flush_s, now_s + (raise_ms - self._clock.now_ms()) / 1000)
+
     def tick(self) -> list[asyncio.Task[None]]:
         """Begin to deliver every group that is due now; gives the deliveries."""
         groups, deliverer = self._groups, self._deliverer
+        if raised := self._escalator.due(self._clock.now_ms(), self._book.get):
+            self._dispatch(raised)
         return [
             asyncio.create_task(self._flush(flush, groups, deliverer))
             for flush in groups.due(self._clock.monotonic_s(), self._clock.now_ms())
@@ -275,6 +302,7 @@ class Desk:
         delivered = False
         try:
             await self._save_ends(flush)
+            await self._end_acks(flush)
             delivered = await deliverer.deliver(flush)
         except Exception:
             _broken_flushes.inc()
@@ -291,6 +319,13 @@ class Desk:
             await self._save(rows)
         except Refused as error:
             log.error("alerts_not_kept", alerts=len(rows), error=str(error))  # noqa: TRY400 — no trace wanted
+
+    async def _end_acks(self, flush: Flush) -> None:
+        """Let acknowledgements end with their alerts, so that one that fires again is heard again."""
+        try:
+            await self.acks.end(one.fingerprint for one in flush.resolved)
+        except Refused as error:
+            log.error("acknowledgements_not_ended", error=str(error))  # noqa: TRY400 — no trace wanted
 
     async def _keep(self, receiver: str, status: str, message: str) -> None:
         try:
@@ -309,12 +344,17 @@ class Desk:
         now_ms = self._clock.now_ms()
         self._inhibitor.forget(now_ms)
         async with self._taking:
-            over = [one for one in self._book if one.resolved(now_ms) and not self._groups.holds(one)]
+            raised = self._escalator.routes_of
+            ended = [one for one in self._book if one.resolved(now_ms)]
+            over = [one for one in ended if not self._groups.holds(one, raised(one.fingerprint))]
             rows = self._book.forget(one.fingerprint for one in over)
             for alert in over:
                 self._silences.forget_alert(alert.fingerprint)
                 self._ledger.forget(alert)
             await asyncio.to_thread(self._drop, rows, now_ms)
+        gone = {one.fingerprint for one in over}
+        self._escalator.forget(gone)
+        await self.acks.forget(gone)
         self._ledger.forget_places({one.fingerprint for one in self._book})
         await self._silencing.forget(now_ms - self._settings.silence_retention_ms)
         await self._log.maintain(now_ms)
@@ -356,60 +396,23 @@ class Desk:
 
     def alerts(self, wanted: AlertFilter) -> list[ShownAlert]:
         """Give the alerts that are not over and pass a filter, by fingerprint."""
-        now_ms, found = self._clock.now_ms(), []
-        for alert in self._book:
-            if alert.ends_at_ms < now_ms:
-                continue
-            receivers = tuple(route.options.receiver for route in self._route.match(alert.labels))
-            shown = self._show(alert, receivers, now_ms)
-            if wanted.wants_receiver(receivers) and wanted.wants(shown):
-                found.append(shown)
-        return sorted(found, key=lambda shown: shown.alert.fingerprint)
+        return self._showing.alerts(wanted)
+
+    def groups(self, wanted: AlertFilter) -> list[ShownGroup]:
+        """Give the groups that have alerts which pass a filter, in the API's order."""
+        return self._showing.groups(wanted)
 
     def known(self, alert_fingerprint: int) -> ShownAlert | None:
         """Give what is known of an alert, over or not, with what mutes it and who receives it."""
-        alert = self._book.get(alert_fingerprint)
-        if alert is None:
-            return None
-        receivers = tuple(route.options.receiver for route in self._route.match(alert.labels))
-        return self._show(alert, receivers, self._clock.now_ms())
+        return self._showing.known(alert_fingerprint)
 
     def ways(self, labels: Labels) -> list[Route]:
         """Give the routes that an alert with these labels takes."""
         return self._route.match(labels)
 
     def muting(self, labels: Labels) -> str:
-        """Say which time intervals mute the groups of an alert with these labels; "" when any route lets it through."""
-        ways = self._route.match(labels)
-        holds = [self._sieve.muting_of(way.options, self._clock.now_ms()) for way in ways]
-        return "; ".join(hold.words for hold in holds if hold is not None) if holds and all(holds) else ""
-
-    def groups(self, wanted: AlertFilter) -> list[ShownGroup]:
-        """Give the groups that have alerts which pass a filter, in the API's order."""
-        now_ms, found = self._clock.now_ms(), []
-        receivers: dict[int, list[str]] = {}
-        for group in self._groups.shown():
-            receiver = group.route.options.receiver
-            if not wanted.wants_receiver((receiver,)):
-                continue
-            alerts = [shown for shown in self._shown_of(group, now_ms) if wanted.wants(shown)]
-            for shown in alerts:
-                receivers.setdefault(shown.alert.fingerprint, []).append(receiver)
-            if alerts and (wanted.muted or not group.muted_by):
-                found.append(ShownGroup(group.labels, receiver, tuple(alerts)))
-        return [replace(group, alerts=tuple(_received(one, receivers) for one in group.alerts)) for group in found]
-
-    def _shown_of(self, group: Group, now_ms: int) -> list[ShownAlert]:
-        held = [alert for alert in group.alerts if alert.ends_at_ms >= now_ms]
-        return [replace(self._show(alert, (), now_ms), muted_by=group.muted_by) for alert in held]
-
-    def _show(self, alert: Alert, receivers: tuple[str, ...], now_ms: int) -> ShownAlert:
-        return ShownAlert(
-            alert=alert,
-            receivers=receivers,
-            silenced_by=tuple(self._silences.muted_by(alert.fingerprint, alert.labels, now_ms)),
-            inhibited_by=tuple(self._inhibitor.muted_by(alert.labels, now_ms)),
-        )
+        """Say which time intervals mute the groups of an alert with these labels; "" when a route lets it through."""
+        return self._showing.muting(labels)
 
     async def inbox(self, limit: int) -> list[InboxMessage]:
         """Give the newest messages of the inbox, newest first."""
@@ -423,6 +426,11 @@ class Desk:
     def config_text(self) -> str:
         """Give the configuration in use as YAML: every default, no secret."""
         return shown_config(self._config)
+
+    @property
+    def ack_lasts_ms(self) -> int:
+        """How long an acknowledgement lasts that does not say."""
+        return self._on_call.ack_lasts
 
     @property
     def started_ms(self) -> int:
@@ -448,14 +456,10 @@ class Desk:
         now_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
         if now_s >= self._counted_s + _COUNTS_LAST_S:
             live = [one for one in self._book if not one.resolved(now_ms)]
-            suppressed = sum(self._show(one, (), now_ms).is_suppressed for one in live)
+            suppressed = sum(self._showing.show(one, (), now_ms).is_suppressed for one in live)
             self._counts = {"active": len(live) - suppressed, "suppressed": suppressed}
             self._counted_s = now_s
         return self._counts.get(state, 0)  # none is unprocessed: every alert is looked at as it comes in
-
-
-def _received(shown: ShownAlert, receivers: dict[int, list[str]]) -> ShownAlert:
-    return replace(shown, receivers=tuple(sorted(receivers.get(shown.alert.fingerprint, ()))))
 
 
 def _short(error: Exception) -> str:

@@ -15,7 +15,7 @@ from itertools import count
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.labels import fingerprint
 from watchkeeper.notify.ordering import label_key, label_set, sorted_alerts
-from watchkeeper.notify.route import Route
+from watchkeeper.notify.route import Route, RouteOptions
 
 FIRING_ENDS_MS = 1 << 62  # the end of an alert that fires at the moment of a flush: it does not resolve during it
 _TIMEOUT_MIN_S = 10.0
@@ -77,7 +77,8 @@ class Group:
         options = self.route.options
         interval_s = options.group_interval_ms / 1000
         on_time = at_s < self.due_s + interval_s  # then the next turn counts from this one's due time: no drift
-        self.due_s, self.busy = (self.due_s if on_time else at_s) + interval_s, True
+        next_s = (self.due_s if on_time else at_s) + interval_s
+        self.due_s, self.busy = _digest_s(options, at_s, now_ms, next_s), True
         alerts = self.alerts
         return Flush(
             group=self,
@@ -116,13 +117,13 @@ class Groups:
     def __iter__(self) -> Iterator[Group]:
         return iter(list(self._groups.values()))
 
-    def insert(self, alert: Alert, at_s: float, now_ms: int) -> int:
-        """Put an alert into the group of each route that matches it.
+    def insert(self, alert: Alert, at_s: float, now_ms: int, more: Iterable[Route] = ()) -> int:
+        """Put an alert into the group of each route that matches it, and of those it takes besides.
 
         returns  how many new groups it would have needed beyond the limit
         """
         refused = 0
-        for route in self.root.match(alert.labels):
+        for route in (*self.root.match(alert.labels), *more):
             labels = route.options.group_labels(alert.labels)
             place = (route.id, fingerprint(labels))
             group = self._groups.get(place)
@@ -132,7 +133,8 @@ class Groups:
             if group is None:
                 wait_ms = route.options.group_wait_ms
                 is_old = alert.starts_at_ms + wait_ms < now_ms  # it has waited long enough elsewhere
-                group = self._groups[place] = Group(route, labels, at_s if is_old else at_s + wait_ms / 1000)
+                due_s = at_s if is_old else at_s + wait_ms / 1000
+                group = self._groups[place] = Group(route, labels, _digest_s(route.options, at_s, now_ms, due_s))
                 self._enqueue(group)
             group.insert(alert)
         return refused
@@ -161,9 +163,9 @@ class Groups:
             return
         self._enqueue(group)
 
-    def holds(self, alert: Alert) -> bool:
+    def holds(self, alert: Alert, more: Iterable[Route] = ()) -> bool:
         """Say whether any group still has an alert."""
-        for route in self.root.match(alert.labels):
+        for route in (*self.root.match(alert.labels), *more):
             group = self._groups.get((route.id, fingerprint(route.options.group_labels(alert.labels))))
             if group is not None and alert.fingerprint in group:
                 return True
@@ -179,6 +181,12 @@ class Groups:
     def _skip_stale(self) -> None:
         while self._queue and (self._queue[0][2].busy or self._queue[0][2].is_empty):
             heapq.heappop(self._queue)
+
+
+def _digest_s(options: RouteOptions, at_s: float, now_ms: int, else_s: float) -> float:
+    """Give when a group is due: the next moment of its receiver's digest, or as the timers have it."""
+    next_ms = options.digest.next_after(now_ms) if options.digest is not None else None
+    return else_s if next_ms is None else at_s + (next_ms - now_ms) / 1000
 
 
 def fingerprints(alerts: Iterable[Alert]) -> frozenset[int]:

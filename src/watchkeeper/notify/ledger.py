@@ -28,6 +28,7 @@ from watchkeeper.store.state.ledger import (
     Event,
     Subject,
     drop_old_events,
+    find_company,
     find_events,
     find_subject,
     find_subjects,
@@ -218,6 +219,10 @@ class Ledger:
         """Give what an alert is."""
         await self.flush()
         return await asyncio.to_thread(find_subject, self._state, fingerprint)
+
+    async def company(self, group_keys: set[str], from_ms: int, to_ms: int) -> list[int]:
+        """Give the alerts that were put into any of these groups between two moments, or in the hour before."""
+        return await asyncio.to_thread(find_company, self._state, group_keys, from_ms - 3_600_000, to_ms)
 
     async def subjects(self, alertname: str | None, limit: int) -> list[Subject]:
         """Give the alerts of a name, or all, latest first."""

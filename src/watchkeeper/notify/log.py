@@ -4,7 +4,7 @@ source  github.com/prometheus/alertmanager, nflog and notify.DedupStage
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import structlog
@@ -98,6 +98,14 @@ class NotificationLog:
         entry = LogEntry(key, now_ms, expires_ms, firing, resolved)
         self._entries[key] = entry
         await self._write(_Record(entry, events))
+
+    async def prolong(self, key: LogKey, now_ms: int, repeat_interval_ms: int) -> None:
+        """Keep an entry that would be repeated now, but is acknowledged, from being forgotten meanwhile."""
+        entry = self._entries[key]
+        if entry.expires_ms < now_ms + repeat_interval_ms:
+            kept = replace(entry, expires_ms=now_ms + min(_RETENTION_MS, 2 * repeat_interval_ms))
+            self._entries[key] = kept
+            await self._write(_Record(kept, ()))
 
     async def _write(self, record: _Record) -> None:
         entry = record.entry

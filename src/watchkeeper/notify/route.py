@@ -3,17 +3,22 @@
 source  Alertmanager docs, Configuration, Route; dispatch/route.go
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from watchkeeper.model.labels import Labels
 from watchkeeper.notify.matcher import LabelMatcher, match_all, ordered, shown
+from watchkeeper.notify.schedule import Schedule
 from watchkeeper.notify.settings import RouteConfig
 
 
 @dataclass(frozen=True, slots=True)
 class RouteOptions:
-    """What a route does with its groups; children inherit all but the time intervals."""
+    """What a route does with its groups; children inherit all but the time intervals.
+
+    digest  when its receiver is told, if not as alerts come
+    """
 
     receiver: str
     group_by: frozenset[str] = frozenset()
@@ -23,6 +28,7 @@ class RouteOptions:
     repeat_interval_ms: int = 14_400_000
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
+    digest: Schedule | None = None
 
     def group_labels(self, labels: Labels) -> dict[str, str]:
         """Give those of an alert's labels that its group has in common."""
@@ -68,13 +74,23 @@ class Route:
             yield from child.walk()
 
 
-def build_routes(config: RouteConfig) -> Route:
-    """Make the tree from its settings."""
-    return _build(config, None, "", None)
+def build_routes(config: RouteConfig, digests: Mapping[str, Schedule] = MappingProxyType({})) -> Route:
+    """Make the tree from its settings.
+
+    digests  by receiver: when it is told, if not as alerts come
+    """
+    return _build(config, None, "", None, digests)
 
 
-def _build(config: RouteConfig, inherited: RouteOptions | None, above: str, place: int | None) -> Route:
+def _build(
+    config: RouteConfig,
+    inherited: RouteOptions | None,
+    above: str,
+    place: int | None,
+    digests: Mapping[str, Schedule],
+) -> Route:
     options = _options(config, inherited)
+    options = replace(options, digest=digests.get(options.receiver))
     matchers = [LabelMatcher(name, "=", value) for name, value in config.match.items()]
     matchers += [LabelMatcher(name, "=~", f"^(?:{value})$") for name, value in config.match_re.items()]
     every = ordered([*matchers, *config.matchers])
@@ -85,7 +101,7 @@ def _build(config: RouteConfig, inherited: RouteOptions | None, above: str, plac
         goes_on=config.continue_,
         key=key,
         id=key if place is None else f"{key}/{place}",
-        routes=tuple(_build(child, options, key, at) for at, child in enumerate(config.routes)),
+        routes=tuple(_build(child, options, key, at, digests) for at, child in enumerate(config.routes)),
     )
 
 

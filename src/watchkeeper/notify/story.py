@@ -68,11 +68,7 @@ def answer(firing: bool, events: Sequence[Event], hold: str, waits: str) -> str:
     hold    what holds it back at this moment, as words; "" when nothing does
     waits   when it will be told, as words; "" when nothing is waited for
     """
-    episode = list(events)
-    for at in range(len(events) - 1, -1, -1):
-        if events[at].kind == "fired":
-            episode = list(events[at:])
-            break
+    episode = latest_episode(events)
     told = [one for one in episode if one.kind == "told"]
     failed = [one for one in episode if one.kind == "failed"]
     parts = []
@@ -104,6 +100,14 @@ def answer(firing: bool, events: Sequence[Event], hold: str, waits: str) -> str:
     if ended and not firing:
         parts.append(f"It was over at {rfc3339(ended[-1].time_ms)}.")
     return " ".join(parts)
+
+
+def latest_episode(events: Sequence[Event]) -> list[Event]:
+    """Give the steps since an alert last fired, with the time it was pending before."""
+    for at in range(len(events) - 1, -1, -1):
+        if events[at].kind == "fired":
+            return list(events[at - 1 if at and events[at - 1].kind == "pending" else at :])
+    return list(events)
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -10,7 +10,8 @@ from watchkeeper.notify.ledger import Ledger
 from watchkeeper.notify.matcher import Matchers, match_all, shown
 from watchkeeper.notify.shown import ShownAlert
 from watchkeeper.notify.silence import UnknownSilence
-from watchkeeper.notify.story import answer, sentence
+from watchkeeper.notify.story import answer, latest_episode, sentence
+from watchkeeper.store.state.acks import Ack
 from watchkeeper.store.state.ledger import Event, Subject
 
 _SUBJECTS_MAX = 10_000
@@ -37,6 +38,12 @@ class Standing:
 
 
 Standings = Callable[[str], Sequence[Standing]]
+
+
+def ack_json(ack: Ack) -> dict[str, Any]:
+    """Give an acknowledgement as the API shows it."""
+    times = {"made": rfc3339(ack.made_ms), "until": rfc3339(ack.until_ms)}
+    return {"fingerprint": f"{ack.fingerprint:016x}", "by": ack.by, "comment": ack.comment, **times}
 
 
 class Why:
@@ -67,6 +74,30 @@ class Why:
             rules = [f"No: {words}" for words in rules]
         return {"alertname": alertname, "alerts": accounts, "more": len(found) - len(accounts), "rules": rules}
 
+    async def incident(self, fingerprint: int, limit: int) -> list[dict[str, Any]]:
+        """Give an alert's way, and those of the alerts that were grouped with it while it fired; empty when unknown."""
+        subject = await self._ledger.subject(fingerprint)
+        if subject is None:
+            return []
+        main = await self._account(subject, limit, latest=True)
+        keys = {step["detail"].get("group_key") for step in main["events"]} - {None}
+        began = min((step["time_ms"] for step in main["events"]), default=0)
+        ended = max((step["time_ms"] for step in main["events"]), default=0)
+        others: list[dict[str, Any]] = []
+        for other in await self._ledger.company(keys, began, ended):
+            if other != fingerprint and len(others) < _ACCOUNTS_MAX:
+                found = await self._ledger.subject(other)
+                others += [await self._account(found, limit, latest=True)] if found is not None else []
+        return [main, *others]
+
+    async def note(self, fingerprint: int, by: str, comment: str) -> bool:
+        """Write a person's words into an alert's way; False when the alert is not known."""
+        if await self._ledger.subject(fingerprint) is None:
+            return False
+        self._ledger.add(Event(self._desk.now_ms(), fingerprint, "noted", {"by": by, "comment": comment}))
+        await self._ledger.flush()
+        return True
+
     async def recent(self, limit: int) -> list[dict[str, Any]]:
         """Give the alerts that something happened to, latest first, without their steps."""
         return [
@@ -79,8 +110,10 @@ class Why:
             for one in await self._ledger.subjects(None, limit)
         ]
 
-    async def _account(self, subject: Subject, limit: int) -> dict[str, Any]:
+    async def _account(self, subject: Subject, limit: int, *, latest: bool = False) -> dict[str, Any]:
         events = await self._ledger.events(subject.fingerprint, limit)
+        if latest:
+            events = latest_episode(events)
         known, now_ms = self._desk.known(subject.fingerprint), self._desk.now_ms()
         firing = known is not None and not known.alert.resolved(now_ms)
         hold = self._hold(known) if known is not None and firing else ""
@@ -89,6 +122,7 @@ class Why:
             "labels": subject.labels,
             "annotations": subject.annotations if known is None else known.alert.annotations,
             "state": "firing" if firing else "resolved",
+            "ack": self._ack(subject.fingerprint),
             "answer": answer(firing, events, hold, self._waits(subject, events)),
             "routes": [
                 {"route": shown(way.matchers), "receiver": way.options.receiver}
@@ -96,6 +130,10 @@ class Why:
             ],
             "events": [self._step(one) for one in events],
         }
+
+    def _ack(self, fingerprint: int) -> dict[str, Any] | None:
+        ack = self._desk.acks.find(fingerprint)
+        return None if ack is None else ack_json(ack)
 
     def _step(self, event: Event) -> dict[str, Any]:
         words = sentence(event, self._silence_words, self._alert_words)

@@ -1,4 +1,4 @@
-"""Commands of who is on call: why."""
+"""Commands of who is on call: why, ack, incident."""
 
 from typing import Any
 
@@ -48,8 +48,10 @@ def why(alert: str, matchers: tuple[str, ...], steps: int, url: str, key: str, a
 def _print_account(one: dict[str, Any]) -> None:
     labels = dict(one["labels"])
     name = labels.pop("alertname", "")
-    click.secho(plain(f"{name} {labels_text(labels)}: {one['state']}"), bold=True)
+    click.secho(plain(f"{name} {labels_text(labels)}: {one['state']} ({one['fingerprint']})"), bold=True)
     click.echo(plain(one["answer"]))
+    if one["ack"]:
+        click.echo(plain(f"Acknowledged by {one['ack']['by']} until {one['ack']['until']}: {one['ack']['comment']}"))
     if runbook := one["annotations"].get("runbook_url"):
         click.echo(plain(f"Runbook: {runbook}"))
     table = Table.grid(padding=(0, 2))
@@ -57,3 +59,76 @@ def _print_account(one: dict[str, Any]) -> None:
         table.add_row("", step["time"][:19] + "Z", cell(step["text"]))
     Console().print(table)
     click.echo()
+
+
+@click.command()
+@click.argument("alert")
+@click.argument("matchers", nargs=-1)
+@click.option("--for", "lasts", default="", help="How long, such as 2h; on_call.ack_lasts by default.")
+@click.option("--comment", default="", help="What is being done; shown to everyone.")
+@click.option("--end", is_flag=True, help="End the acknowledgement instead.")
+@server_options
+def ack(
+    alert: str, matchers: tuple[str, ...], lasts: str, comment: str, end: bool, url: str, key: str, as_json: bool
+) -> None:
+    r"""Acknowledge firing alerts: they are neither repeated nor escalated until that ends, or they do.
+
+    ALERT is their name; MATCHERS choose among those of that name.
+
+    \b
+    watchkeeper ack RedisDown --comment 'failing over'
+    watchkeeper ack HostDown instance=web-1 --for 30m
+    watchkeeper ack HostDown instance=web-1 --end
+    """
+    server = server_at(url, key)
+    filters = [matcher_text(read_matcher(text)) for text in (f"alertname={alert}", *matchers)]
+    if end:
+        held = {one["fingerprint"] for one in server.get("/api/acks")}
+        found = [one["fingerprint"] for one in server.get("/api/v2/alerts", {"filter": filters})]
+        for fingerprint in [one for one in found if one in held]:
+            server.send("DELETE", f"/api/acks/{fingerprint}")
+            click.echo(fingerprint)
+        return
+    answer = server.send("POST", "/api/acks", {"filter": filters, "for": lasts, "comment": comment})
+    if as_json:
+        print_json(answer)
+        return
+    for one in answer:
+        click.echo(f"{one['fingerprint']} until {one['until']}")
+
+
+@click.group()
+def incident() -> None:
+    """Look at an incident: note, draft."""
+
+
+@incident.command("note")
+@click.argument("fingerprint")
+@click.argument("comment")
+@server_options
+def incident_note(fingerprint: str, comment: str, url: str, key: str, as_json: bool) -> None:
+    r"""Write a note into an alert's timeline.
+
+    \b
+    watchkeeper incident note 8b1f00c2a7d3e914 'rolled back to 1.4.2'
+    """
+    del as_json
+    server_at(url, key).send("POST", f"/api/incidents/{fingerprint}/notes", {"comment": comment})
+
+
+@incident.command("draft")
+@click.argument("fingerprint")
+@server_options
+def incident_draft(fingerprint: str, url: str, key: str, as_json: bool) -> None:
+    r"""Print a post-mortem in Markdown, drafted from the timeline of an alert and those that were grouped with it.
+
+    The fingerprint is the one that `watchkeeper why` and the alerts page show.
+
+    \b
+    watchkeeper incident draft 8b1f00c2a7d3e914 > post-mortem.md
+    """
+    server = server_at(url, key)
+    if as_json:
+        print_json(server.get(f"/api/incidents/{fingerprint}"))
+        return
+    click.echo(server.get(f"/api/incidents/{fingerprint}/draft"))

@@ -1,6 +1,6 @@
 """The delivery ledger in the state store: what happened to each alert, one row a step, and what the alert was."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +104,25 @@ def find_events(state: StateStore, fingerprint: int, limit: int) -> list[Event]:
     with state.read() as connection:
         rows = connection.execute(query.order_by(ledger.c.id.desc()).limit(limit)).all()
     return sorted(map(_event, reversed(rows)), key=lambda one: (one.time_ms, _RANK.get(one.kind, 0)))
+
+
+def find_company(state: StateStore, group_keys: Collection[str], from_ms: int, to_ms: int) -> list[int]:
+    """Give the alerts that were put into groups of these keys between two moments, each once."""
+    query = select(ledger.c.fingerprint, ledger.c.detail).where(
+        ledger.c.kind == "grouped", ledger.c.time_ms >= from_ms, ledger.c.time_ms <= to_ms
+    )
+    with state.read() as connection:
+        rows = connection.execute(query.order_by(ledger.c.id)).all()
+    found = (int(row.fingerprint, 16) for row in rows if orjson.loads(row.detail)["group_key"] in group_keys)
+    return list(dict.fromkeys(found))
+
+
+def find_tellings(state: StateStore, since_ms: int) -> list[Event]:
+    """Give the steps of all alerts that say who was told, what was escalated, and what is over, oldest first."""
+    kinds = ("told", "escalated", "resolved")
+    query = select(ledger).where(ledger.c.kind.in_(kinds), ledger.c.time_ms >= since_ms).order_by(ledger.c.id)
+    with state.read() as connection:
+        return [_event(row) for row in connection.execute(query)]
 
 
 def drop_old_events(state: StateStore, before_ms: int, keep: int) -> int:

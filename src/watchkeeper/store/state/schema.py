@@ -124,6 +124,16 @@ notification_log = Table(
     Column("resolved", Text, nullable=False),
 )
 
+acks = Table(
+    "acks",
+    metadata,
+    Column("fingerprint", String(16), primary_key=True),  # of the alert
+    Column("made_by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+)
+
 ledger = Table(
     "ledger",
     metadata,
@@ -176,6 +186,7 @@ flags = Table(
 )
 
 __all__ = [
+    "acks",
     "alerts",
     "audit",
     "dashboards",
