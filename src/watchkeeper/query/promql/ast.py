@@ -42,6 +42,28 @@ class Expr:
         return ()
 
 
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time as it is written.
+
+    op        number, duration, step, range, min_of, max_of, neg, pos, paren, or an operator between two
+    seconds   what it is, unless `of_query`: then it is known when the query's step and range are
+    """
+
+    start: int
+    end: int
+    op: str
+    args: tuple["Duration", ...] = ()
+    seconds: float = 0.0
+    of_query: bool = False
+
+
+def ms(duration: int | Duration) -> int:
+    """Give the milliseconds of a duration that depends on no query, or no longer does."""
+    assert isinstance(duration, int), duration
+    return duration
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NumberLiteral(Expr):
     """A number; durations count in seconds."""
@@ -74,7 +96,7 @@ class VectorSelector(Expr):
 
     name: str
     matchers: tuple[Matcher, ...]
-    offset_ms: int = 0
+    offset_ms: int | Duration = 0
     at: At = None
 
     @property
@@ -87,7 +109,7 @@ class MatrixSelector(Expr):
     """All samples of a while back, of each series that matches."""
 
     vector: VectorSelector
-    range_ms: int
+    range_ms: int | Duration
 
     @property
     def type(self) -> Type:
@@ -103,9 +125,9 @@ class Subquery(Expr):
     """An expression evaluated at a row of moments. step_ms 0 stands for the default."""
 
     expr: Expr
-    range_ms: int
-    step_ms: int
-    offset_ms: int = 0
+    range_ms: int | Duration
+    step_ms: int | Duration
+    offset_ms: int | Duration = 0
     at: At = None
 
     @property

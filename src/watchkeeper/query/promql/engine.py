@@ -15,6 +15,7 @@ from watchkeeper.model.labels import LabelTable
 from watchkeeper.query.limits import Budget, Memory
 from watchkeeper.query.promql.ast import Expr, Type
 from watchkeeper.query.promql.context import Query, Steps
+from watchkeeper.query.promql.durations import settled
 from watchkeeper.query.promql.evaluate import evaluate, range_vector
 from watchkeeper.query.promql.kept import KeptResults
 from watchkeeper.query.promql.matrix import Scalar, Text, Value, ever
@@ -124,7 +125,7 @@ class Engine:
         return result.samples()
 
     def _run(self, text: str, steps: Steps, terms: Terms, *, instant: bool) -> Result:
-        expr = self.parse(text)
+        expr = settled(self.parse(text), steps.start_ms, steps.end_ms, 0 if instant else steps.step_ms)
         query = Query(self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text)
         if terms.counting:
             query.tally = terms.tally = Tally(len(steps))

@@ -22,6 +22,7 @@ from watchkeeper.query.promql.ast import (
     Type,
     Unary,
     VectorSelector,
+    ms,
     unwrapped,
 )
 from watchkeeper.query.promql.context import Query, Steps
@@ -211,9 +212,10 @@ def range_vector(query: Query, expr: Expr, steps: Steps) -> RangeVector:
 
 def _subquery(query: Query, node: Subquery, steps: Steps) -> RangeVector:
     """Evaluate the inner expression at multiples of its own step, and lay windows over what it gives."""
-    ends = select.window_ends(steps, query.resolve(node.at), node.offset_ms)
-    step_ms = node.step_ms or query.settings.subquery_step_ms
-    begin = int(ends.min()) - node.range_ms
+    ends = select.window_ends(steps, query.resolve(node.at), ms(node.offset_ms))
+    range_ms = ms(node.range_ms)
+    step_ms = ms(node.step_ms) or query.settings.subquery_step_ms
+    begin = int(ends.min()) - range_ms
     points = (int(ends.max()) - begin) // step_ms
     query.budget.charge(points)  # before a year by the second is laid out in memory
     query.budget.release(points)
@@ -225,7 +227,7 @@ def _subquery(query: Query, node: Subquery, steps: Steps) -> RangeVector:
     if not len(vector.labels) or not len(inner):
         return RangeVector(select.empty_vector(query, steps).labels, [], len(steps))
     frame = windows_over(np.ascontiguousarray(vector.values), vector.present, inner.times, vector.labels)
-    tables, blocks = windows_of([frame], ends, steps.times, node.range_ms, keep_stale=True)
+    tables, blocks = windows_of([frame], ends, steps.times, range_ms, keep_stale=True)
     if not blocks:
         return RangeVector(select.empty_vector(query, steps).labels, [], len(steps))
     return RangeVector(query.joined(tables), blocks, len(steps))

@@ -37,3 +37,18 @@ def go_parse(text: str) -> float | None:
         return float.fromhex(text) if text.lower().lstrip("+-").startswith("0x") else float(text)
     except (ValueError, OverflowError):
         return None
+
+
+def go_number(text: str) -> float:
+    """Read a number as Go does: integers with 0x, 0o, 0b or a leading 0 (octal), else a float.
+
+    raises  ValueError
+    """
+    bare = text.replace("_", "")
+    if text.startswith("0x"):
+        return float(int(bare, 16))
+    if len(text) > 1 and text[0] == "0" and bare.isdigit() and all(digit in "01234567" for digit in bare):
+        return float(int(bare, 8))
+    if "_" in text and (text.endswith("_") or "__" in text or not bare.isdigit()):
+        raise ValueError(text)
+    return float(bare)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.errors import BadInput, BadQuery
 from watchkeeper.model.labels import METRIC_NAME
 from watchkeeper.model.matchers import Matcher, MatchOp
@@ -18,6 +17,7 @@ from watchkeeper.query.promql.ast import (
     At,
     Binary,
     Call,
+    Duration,
     Expr,
     Matching,
     MatrixSelector,
@@ -30,7 +30,7 @@ from watchkeeper.query.promql.ast import (
     VectorSelector,
     unwrapped,
 )
-from watchkeeper.query.promql.cursor import Cursor
+from watchkeeper.query.promql.durations import DurationParser
 from watchkeeper.query.promql.lexer import Token, go_quote, unquote
 from watchkeeper.query.promql.numerals import go_float
 from watchkeeper.query.promql.signatures import EXPERIMENTAL_AGGREGATORS, SIGNATURES
@@ -74,11 +74,10 @@ def selectors(text: str) -> list[Matcher]:
     return list(selector.matchers)
 
 
-class _Parser(Cursor):
+class _Parser(DurationParser):
     def __init__(self, text: str, *, experimental: bool) -> None:
-        super().__init__(text)
+        super().__init__(text, experimental=experimental)
         self._depth = 0
-        self._experimental = experimental
 
     def _check(self, fault: check.Fault | None) -> None:
         if fault is not None:
@@ -186,39 +185,10 @@ class _Parser(Cursor):
             self.fail("no @ modifiers allowed before range", bracket.start)
         return MatrixSelector(expr.start, close.end, expr, length)
 
-    def _positive_duration(self, where: str) -> int:
-        start = self.now.start
-        if self.now.kind not in ("number", "duration"):
-            self.unexpected(where, "number or duration")
-        length = self._duration()
-        if length <= 0:
-            self.fail("duration must be greater than 0", start)
-        return length
-
-    def _duration(self) -> int:
-        token = self.next()
-        if token.kind == "duration":
-            return self._duration_ms(token)
-        return round(self._number_value(token) * 1000)
-
-    def _duration_ms(self, token: Token) -> int:
-        try:
-            return parse_duration(token.text)
-        except BadInput as error:
-            text = str(error)
-            self.fail(
-                f"not a valid duration string: {go_quote(token.text)}" if "not a valid" in text else text, token.start
-            )
-
     def _offset(self, expr: Expr) -> Expr:
         self.next()
-        negative = False
-        if self.sees("+", "-"):
-            negative = self.next().text == "-"
-        if self.now.kind not in ("number", "duration"):
-            self.unexpected("offset", "number or duration")
-        amount = self._duration()
-        moved = _with_modifier(expr, end=self.last_end, offset_ms=-amount if negative else amount)
+        amount = self._offset_duration()
+        moved = _with_modifier(expr, end=self.last_end, offset_ms=amount)
         if moved is None:
             self.fail(
                 "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
@@ -289,7 +259,8 @@ class _Parser(Cursor):
             or (following.kind == "keyword" and following.text.lower() in ("by", "without"))
         ):
             return self._aggregate()
-        if token.kind == "identifier" and following.kind == "punctuation" and following.text == "(":
+        called = following.kind == "punctuation" and following.text == "("
+        if called and (token.kind == "identifier" or token.text.lower() in ("start", "end")):
             return self._call()
         if token.kind == "op" and not token.text[0].isalpha():
             self.unexpected()
@@ -297,15 +268,6 @@ class _Parser(Cursor):
             self.unexpected()
         self.next()
         return self._selector(token.text, token.start)
-
-    def _number_value(self, token: Token) -> float:
-        text = token.text.lower()
-        try:
-            return _go_number(text)
-        except ValueError:
-            self.fail(
-                f"error parsing number: strconv.ParseFloat: parsing {go_quote(token.text)}: invalid syntax", token.start
-            )
 
     def _string(self, token: Token) -> str:
         try:
@@ -432,19 +394,7 @@ class _Parser(Cursor):
             self.fail(f"error parsing regexp: {reason}: `{self._string(value)}`", token.start)
 
 
-def _go_number(text: str) -> float:
-    """Read a number as Go does: integers with 0x, 0o, 0b or a leading 0 (octal), else a float."""
-    bare = text.replace("_", "")
-    if text.startswith("0x"):
-        return float(int(bare, 16))
-    if len(text) > 1 and text[0] == "0" and bare.isdigit() and all(digit in "01234567" for digit in bare):
-        return float(int(bare, 8))
-    if "_" in text and (text.endswith("_") or "__" in text or not bare.isdigit()):
-        raise ValueError(text)
-    return float(bare)
-
-
-def _with_modifier(expr: Expr, end: int, offset_ms: int | None = None, at: At = None) -> Expr | None:
+def _with_modifier(expr: Expr, end: int, offset_ms: int | Duration | None = None, at: At = None) -> Expr | None:
     change: dict[str, object] = {"end": end}
     if offset_ms is not None:
         change["offset_ms"] = offset_ms
@@ -457,7 +407,7 @@ def _with_modifier(expr: Expr, end: int, offset_ms: int | None = None, at: At = 
     return None
 
 
-def _offset_of(expr: Expr) -> int:
+def _offset_of(expr: Expr) -> int | Duration:
     target = expr.vector if isinstance(expr, MatrixSelector) else expr
     return target.offset_ms if isinstance(target, VectorSelector | Subquery) else 0
 

@@ -14,6 +14,7 @@ from watchkeeper.query.promql.ast import (
     At,
     Binary,
     Call,
+    Duration,
     Expr,
     MatrixSelector,
     NumberLiteral,
@@ -23,6 +24,7 @@ from watchkeeper.query.promql.ast import (
     Unary,
     VectorSelector,
 )
+from watchkeeper.query.promql.durations import written
 from watchkeeper.query.promql.lexer import go_quote
 from watchkeeper.query.promql.numerals import go_general
 from watchkeeper.query.promql.signatures import SIGNATURES
@@ -87,9 +89,9 @@ def _bare_selector(node: VectorSelector) -> str:
     return node.name + _matchers(node.matchers, node.name)
 
 
-def _moved(at: At, offset_ms: int) -> str:
+def _moved(at: At, offset_ms: int | Duration) -> str:
     out = "" if at is None else f" @ {at}()" if isinstance(at, str) else f" @ {at / 1000:.3f}"
-    return out + (f" offset {format_duration(offset_ms)}" if offset_ms else "")
+    return out + (f" offset {written(offset_ms)}" if offset_ms else "")
 
 
 def _selector(node: VectorSelector) -> str:
@@ -98,12 +100,12 @@ def _selector(node: VectorSelector) -> str:
 
 def _matrix(node: MatrixSelector) -> str:
     vector = node.vector
-    return f"{_bare_selector(vector)}[{format_duration(node.range_ms)}]{_moved(vector.at, vector.offset_ms)}"
+    return f"{_bare_selector(vector)}[{written(node.range_ms)}]{_moved(vector.at, vector.offset_ms)}"
 
 
 def _subquery_range(node: Subquery) -> str:
-    step = format_duration(node.step_ms) if node.step_ms else ""
-    return f"[{format_duration(node.range_ms)}:{step}]{_moved(node.at, node.offset_ms)}"
+    step = written(node.step_ms) if node.step_ms else ""
+    return f"[{written(node.range_ms)}:{step}]{_moved(node.at, node.offset_ms)}"
 
 
 def _operator(node: Binary) -> str:
@@ -150,12 +152,17 @@ def tree(expr: Expr) -> dict[str, Any]:
     return _TREE[type(expr)](expr)
 
 
-def _place(at: At, offset_ms: int) -> dict[str, Any]:
+def _place(at: At, offset_ms: int | Duration) -> dict[str, Any]:
     return {
-        "offset": offset_ms,
+        "offset": _plain(offset_ms),
         "timestamp": at if isinstance(at, int) else None,
         "startOrEnd": at if isinstance(at, str) else None,
     }
+
+
+def _plain(duration: int | Duration) -> int:
+    """Give milliseconds; 0 for what depends on the query, as Prometheus does."""
+    return duration if isinstance(duration, int) else 0
 
 
 def _selector_tree(node: VectorSelector, kind: str) -> dict[str, Any]:
@@ -191,7 +198,7 @@ def _aggregate_tree(node: Aggregate) -> dict[str, Any]:
 
 
 def _subquery_tree(node: Subquery) -> dict[str, Any]:
-    lengths = {"range": node.range_ms, "step": node.step_ms}
+    lengths = {"range": _plain(node.range_ms), "step": _plain(node.step_ms)}
     return {"type": "subquery", "expr": tree(node.expr), **lengths, **_place(node.at, node.offset_ms)}
 
 
@@ -199,7 +206,7 @@ _TREE: dict[type[Expr], Callable[[Any], dict[str, Any]]] = {
     NumberLiteral: lambda node: {"type": "numberLiteral", "val": go_general(node.value)},
     StringLiteral: lambda node: {"type": "stringLiteral", "val": node.value},
     VectorSelector: lambda node: _selector_tree(node, "vectorSelector"),
-    MatrixSelector: lambda node: {**_selector_tree(node.vector, "matrixSelector"), "range": node.range_ms},
+    MatrixSelector: lambda node: {**_selector_tree(node.vector, "matrixSelector"), "range": _plain(node.range_ms)},
     Subquery: _subquery_tree,
     Paren: lambda node: {"type": "parenExpr", "expr": tree(node.expr)},
     Unary: lambda node: {"type": "unaryExpr", "op": node.op, "expr": tree(node.expr)},

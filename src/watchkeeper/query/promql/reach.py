@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from watchkeeper.model.matchers import Matcher
-from watchkeeper.query.promql.ast import Expr, Subquery, VectorSelector
+from watchkeeper.query.promql.ast import Expr, Subquery, VectorSelector, ms
+from watchkeeper.query.promql.durations import of_query
 
 # What depends on the range as a whole, on samples that no selector names, or on which series there are at other steps.
 _WHOLE = re.compile(r"\b(start|end|range|step|info|limitk|limit_ratio)\b|\b(smoothed|anchored)\b", re.ASCII)
@@ -28,7 +29,7 @@ class Reach:
 
 def reach_of(text: str, expr: Expr) -> Reach | None:
     """Say what an expression reads; None when its steps cannot be told apart."""
-    if _WHOLE.search(text):
+    if _WHOLE.search(text) or of_query(expr):
         return None
     reach = Reach()
     return reach if _walk(expr, reach, None, 0) else None
@@ -42,7 +43,7 @@ def _walk(expr: Expr, reach: Reach, at_ms: int | None, offset_ms: int) -> bool:
     if isinstance(expr, VectorSelector | Subquery):
         if isinstance(expr.at, str):
             return False
-        at_ms, offset_ms = (at_ms, offset_ms + expr.offset_ms) if expr.at is None else (expr.at, expr.offset_ms)
+        at_ms, offset_ms = (at_ms, offset_ms + ms(expr.offset_ms)) if expr.at is None else (expr.at, ms(expr.offset_ms))
     if isinstance(expr, VectorSelector):
         reach.selectors.append(expr.matchers)
         if at_ms is None:

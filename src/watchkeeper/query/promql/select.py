@@ -9,7 +9,7 @@ import numpy as np
 
 from watchkeeper.model.frame import Floats, is_stale
 from watchkeeper.model.labels import Ints, LabelTable
-from watchkeeper.query.promql.ast import MatrixSelector, VectorSelector
+from watchkeeper.query.promql.ast import MatrixSelector, VectorSelector, ms
 from watchkeeper.query.promql.context import Query, Steps
 from watchkeeper.query.promql.matrix import Mask, Vector, ever
 from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of
@@ -29,8 +29,8 @@ def empty_vector(query: Query, steps: Steps) -> Vector:
 def select_range(query: Query, node: MatrixSelector, steps: Steps) -> RangeVector:
     """Give the windows of a range selector."""
     selector = node.vector
-    ends = window_ends(steps, query.resolve(selector.at), selector.offset_ms)
-    return _windows(query, selector, steps, ends, node.range_ms, keep_stale=False)
+    ends = window_ends(steps, query.resolve(selector.at), ms(selector.offset_ms))
+    return _windows(query, selector, steps, ends, ms(node.range_ms), keep_stale=False)
 
 
 def select_vector(query: Query, node: VectorSelector, steps: Steps) -> Vector:
@@ -51,7 +51,7 @@ def _seen(vector: Vector) -> Vector:
 
 
 def _lookup(query: Query, node: VectorSelector, steps: Steps, pick: Callable[[Windows], tuple[Floats, Mask]]) -> Vector:
-    ends = window_ends(steps, query.resolve(node.at), node.offset_ms)
+    ends = window_ends(steps, query.resolve(node.at), ms(node.offset_ms))
     ranges = _windows(query, node, steps, ends, query.lookback_ms, keep_stale=True)
     query.budget.charge(len(ranges.labels) * len(steps))
     values, present = ranges.apply(pick)

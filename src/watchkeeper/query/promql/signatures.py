@@ -60,6 +60,7 @@ deg v 0 v
 delta m 0 v
 deriv m 0 v
 double_exponential_smoothing mss 0 v experimental
+end - 0 s experimental
 exp v 0 v
 first_over_time m 0 v experimental
 floor v 0 v
@@ -81,7 +82,9 @@ ln v 0 v
 log10 v 0 v
 log2 v 0 v
 mad_over_time m 0 v experimental
+max_of ss 0 s experimental
 max_over_time m 0 v
+min_of ss 0 s experimental
 min_over_time m 0 v
 minute v 1 v
 month v 1 v
@@ -90,6 +93,7 @@ predict_linear ms 0 v
 present_over_time m 0 v
 quantile_over_time sm 0 v
 rad v 0 v
+range - 0 s experimental
 rate m 0 v
 resets m 0 v
 round vs 1 v
@@ -102,6 +106,8 @@ sort_by_label vt -1 v experimental
 sort_by_label_desc vt -1 v experimental
 sort_desc v 0 v
 sqrt v 0 v
+start - 0 s experimental
+step - 0 s experimental
 stddev_over_time m 0 v
 stdvar_over_time m 0 v
 sum_over_time m 0 v

@@ -45,6 +45,10 @@ def _pi(call: Applied) -> Value:
     return Scalar(np.full(len(call.steps), np.pi))
 
 
+def _extreme(pick: np.ufunc) -> Callable[[Applied], Value]:
+    return lambda call: Scalar(pick(call.scalar(0), call.scalar(1)))
+
+
 def _sort(*, falling: bool) -> Callable[[Applied], Value]:
     def sort(call: Applied) -> Value:
         vector = call.vector()
@@ -81,6 +85,8 @@ def _natural(text: str) -> list[tuple[bool, int, str]]:
 
 VECTOR: dict[str, Callable[[Applied], Value]] = {
     "absent": _absent,
+    "max_of": _extreme(np.maximum),
+    "min_of": _extreme(np.minimum),
     "pi": _pi,
     "scalar": _scalar,
     "sort": _sort(falling=False),
