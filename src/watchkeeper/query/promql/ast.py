@@ -177,12 +177,14 @@ class Matching:
     card    which side may have several series a group
     on      whether `labels` are the ones to match on, else the ones to ignore
     include labels that the many side takes over from the one side
+    fill    what stands in for a series that the left, the right side lacks
     """
 
     card: Literal["one-to-one", "many-to-one", "one-to-many", "many-to-many"]
     labels: tuple[str, ...] = ()
     on: bool = False
     include: tuple[str, ...] = ()
+    fill: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

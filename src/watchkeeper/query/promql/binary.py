@@ -7,7 +7,7 @@ import numpy as np
 
 from watchkeeper.model.errors import BadQuery
 from watchkeeper.model.frame import Floats
-from watchkeeper.model.labels import Ints, LabelTable
+from watchkeeper.model.labels import METRIC_NAME, Ints, LabelTable
 from watchkeeper.query.promql.ast import Binary, Matching
 from watchkeeper.query.promql.context import Query
 from watchkeeper.query.promql.lexer import go_quote
@@ -61,21 +61,28 @@ def _signatures(query: Query, matching: Matching, left: LabelTable, right: Label
 
 
 def _match_labels(matching: Matching, labels: LabelTable) -> LabelTable:
-    return labels.keep(matching.labels) if matching.on else labels.drop((*matching.labels, *METADATA))
+    if matching.on:
+        return labels.keep(matching.labels)
+    of_metric = METADATA if matching.card == "many-to-many" else (METRIC_NAME,)  # arithmetic minds types and units
+    return labels.drop((*matching.labels, *of_metric))
 
 
 def _vectors(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:
     matching = node.matching
     assert matching is not None
-    if not len(left.labels) or not len(right.labels):
+    if matching.fill == (None, None) and not (len(left.labels) and len(right.labels)):
         return left.take(np.zeros(0, np.int64))
     swapped = matching.card == "one-to-many"
     many, one = (right, left) if swapped else (left, right)
     many_ids, one_ids, groups = _signatures(query, matching, many.labels, one.labels)
     one = _once_a_group(matching, one, one_ids, many_ids, swapped=swapped)
+    if matching.fill != (None, None):
+        (many, many_ids), (one, one_ids) = _filled(query, matching, (many, many_ids), (one, one_ids), groups)
     many_at, one_at = _pairs(many_ids, one_ids, groups)
     many_values, one_values = many.values[many_at], one.values[one_at]
     present = many.present[many_at] & one.present[one_at]
+    if matching.card == "one-to-one":
+        _check_one_to_one(present, many_ids[many_at])
     sides = (one_values, many_values) if swapped else (many_values, one_values)
     if node.op in COMPARISONS and not node.return_bool:
         with np.errstate(invalid="ignore"):
@@ -85,7 +92,39 @@ def _vectors(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:
         values = compute(node.op, *sides)
     labels = _result_labels(node, matching, many.labels.take(many_at), one.labels.take(one_at))
     result = Vector(labels, values, present)
-    return _checked(matching, result, many_ids[many_at])
+    return _checked(matching, result)
+
+
+_Side = tuple[Vector, Ints]
+
+
+def _filled(query: Query, matching: Matching, many: _Side, one: _Side, groups: int) -> tuple[_Side, _Side]:
+    """Let series of a constant stand in, at the steps at which a side has none of a group that the other side has."""
+    there = [_presence(vector, ids, groups) for vector, ids in (many, one)]
+    many_value, one_value = matching.fill  # with group_right, too, as in Prometheus
+    return (
+        _stood_in(query, matching, many, one, there[1] & ~there[0], many_value),
+        _stood_in(query, matching, one, many, there[0] & ~there[1], one_value),
+    )
+
+
+def _stood_in(query: Query, matching: Matching, side: _Side, other: _Side, wanted: Mask, value: float | None) -> _Side:
+    """Add a series for each group that needs one; its labels are those that the other side's series are matched by.
+
+    wanted  bool[groups, steps]
+    """
+    if value is None:
+        return side
+    groups = np.nonzero(wanted.any(axis=1))[0]
+    if not len(groups):
+        return side
+    (vector, ids), (others, other_ids) = side, other
+    first = np.full(len(wanted), -1, np.int64)
+    first[other_ids[::-1]] = np.arange(len(other_ids))[::-1]
+    labels = _match_labels(matching, others.labels.take(first[groups]))
+    values = np.concatenate([vector.values, np.full((len(groups), wanted.shape[1]), value)])
+    present = np.concatenate([vector.present, wanted[groups]])
+    return Vector(query.joined([vector.labels, labels]), values, present), np.concatenate([ids, groups])
 
 
 def _pairs(many_ids: Ints, one_ids: Ints, groups: int) -> tuple[Ints, Ints]:
@@ -118,10 +157,11 @@ def _once_a_group(matching: Matching, one: Vector, ids: Ints, other_ids: Ints, *
         members = members[ids[members] == ids[order[starts[where]]]]
         doubles = one.labels.take(members[one.present[members, step]][:2])
         kept = _match_labels(matching, doubles).labels()[0]
+        shown = sorted(doubles.labels(), key=lambda labels: sorted(labels.items()))
         side = "left" if swapped else "right"
         raise BadQuery(
             f"found duplicate series for the match group {_braced(kept)} on the {side} hand-side of the operation: "
-            f"[{', '.join(_braced(labels) for labels in doubles.labels()[::-1])}]"
+            f"[{', '.join(map(_braced, shown))}]"
             ";many-to-many matching not allowed: matching labels must be unique on one side"
         )
     return one
@@ -142,15 +182,21 @@ def _result_labels(node: Binary, matching: Matching, many: LabelTable, one: Labe
     return labels
 
 
-def _checked(matching: Matching, result: Vector, ids: Ints) -> Vector:
-    """Refuse two results of one group (one-to-one) or with equal labels at one step; join those that never meet."""
-    if matching.card == "one-to-one":
-        fault = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
-        if len(np.unique(ids)) < len(ids):
-            numbers, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
-            joined_rows(result, inverse, first, fault)
-            del numbers
-    else:
+_NOT_EXPLICIT = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+
+
+def _check_one_to_one(present: Mask, ids: Ints) -> None:
+    """Refuse two pairs of one group at one step, whether or not a comparison would leave them out."""
+    order = np.argsort(ids, kind="stable")
+    starts = np.nonzero(np.diff(ids[order], prepend=-1))[0]
+    if len(starts) < len(ids) and (np.add.reduceat(present[order].astype(np.int32), starts, axis=0) > 1).any():
+        raise BadQuery(_NOT_EXPLICIT)
+
+
+def _checked(matching: Matching, result: Vector) -> Vector:
+    """Refuse two results with equal labels at one step; join those that never meet."""
+    fault = _NOT_EXPLICIT
+    if matching.card != "one-to-one":
         fault = "multiple matches for labels: grouping labels must ensure unique matches"
     unique, first = group(result.labels)
     return result if len(first) == len(unique) else joined_rows(result, unique, first, fault)

@@ -47,7 +47,7 @@ def binary(node: Binary, written: Matching | None, op_start: int) -> Fault | Non
     if node.op in COMPARISONS and both_scalar and not node.return_bool:
         return Fault("comparisons between scalars must use BOOL modifier", op_start)
     if Type.SCALAR in (left, right):
-        if written is not None and (written.labels or written.on):
+        if written is not None and (written.labels or written.on or written.fill != (None, None)):
             return Fault("vector matching only allowed between instant vectors", node.start)
         if node.op in SET_OPERATORS:
             return Fault(f'set operator "{node.op}" not allowed in binary scalar expression', node.start)

@@ -51,6 +51,7 @@ class Query:
         self.settings, self.steps, self.lookback_ms, self.budget = settings, steps, lookback_ms, budget
         self.symbols: Symbols = reader.symbols.overlay()
         self.notes = Annotations(text)
+        self.is_range = False
         self.tally: Tally | None = None  # where there is one, what is touched counts
         self._reader = reader
         self._read: dict[tuple[Sequence[Matcher], int, int], list[FrameSlice]] = {}

@@ -108,7 +108,7 @@ class DurationParser(Cursor):
         name = token.text.lower()
         if token.kind == "identifier" and name in ("step", "range", "min_of", "max_of"):
             return self._function(name, where)
-        self.unexpected(where, "number or duration")
+        return self.unexpected(where, "number or duration")
 
     def _function(self, name: str, where: str) -> Duration:
         token = self.next()

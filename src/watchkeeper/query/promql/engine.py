@@ -127,6 +127,7 @@ class Engine:
     def _run(self, text: str, steps: Steps, terms: Terms, *, instant: bool) -> Result:
         expr = settled(self.parse(text), steps.start_ms, steps.end_ms, 0 if instant else steps.step_ms)
         query = Query(self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text)
+        query.is_range = not instant
         if terms.counting:
             query.tally = terms.tally = Tally(len(steps))
         if not instant:

@@ -42,6 +42,7 @@ _POWER = {
 }  # fmt: skip
 _PARAMETER_AGGREGATORS = frozenset({"topk", "bottomk", "quantile", "count_values", "limitk", "limit_ratio"})
 _MATCH_OPS = frozenset({"=", "!=", "=~", "!~"})
+_FILLS = frozenset({"fill", "fill_left", "fill_right"})
 _DEPTH_MAX = 100
 _REGEXP_FAULTS = (  # what RE2 says, and what Go says of the same fault
     ("missing )", "missing closing )"),
@@ -131,8 +132,37 @@ class _Parser(DurationParser):
 
     def _modifiers(self, op: str) -> tuple[bool, Matching | None]:
         return_bool = self.takes("bool")
-        if not self.sees("on", "ignoring"):
-            return return_bool, None
+        matching = self._matching(op) if self.sees("on", "ignoring") else None
+        fill = self._fill(op)
+        if fill != (None, None):
+            matching = replace(matching or Matching("one-to-one"), fill=fill)
+        return return_bool, matching
+
+    def _fill(self, op: str) -> tuple[float | None, float | None]:
+        """Read fill, fill_left, fill_right: what stands in for missing series."""
+        left = right = None
+        while (
+            self.now.kind == "identifier" and self.now.text.lower() in _FILLS and self.tokens[self.at + 1].text == "("
+        ):
+            word = self.next()
+            if not self._experimental:
+                self.fail("binop fill modifiers are experimental and not enabled", word.start)
+            if op in check.SET_OPERATORS:
+                self.fail("filling in missing series not allowed for set operators", word.start)
+            self.next()
+            sign = self.next().text if self.sees("+", "-") else "+"
+            if self.now.kind not in ("number", "duration"):
+                self.unexpected("fill modifier", "number")
+            token = self.next()
+            value = self._number_value(token) if token.kind == "number" else self._duration_ms(token) / 1000
+            self.want(")", "fill modifier")
+            value = -value if sign == "-" else value
+            side = word.text.lower()
+            left = value if side != "fill_right" else left
+            right = value if side != "fill_left" else right
+        return left, right
+
+    def _matching(self, op: str) -> Matching:
         on = self.next().text.lower() == "on"
         labels = self._grouping()
         card = "many-to-many" if op in check.SET_OPERATORS else "one-to-one"
@@ -141,7 +171,7 @@ class _Parser(DurationParser):
             word = self.next()
             card = "many-to-one" if word.text.lower() == "group_left" else "one-to-many"
             include = self._grouping() if self.sees("(") else ()
-        return return_bool, Matching(card, labels, on, include)  # type: ignore[arg-type]
+        return Matching(card, labels, on, include)  # type: ignore[arg-type]
 
     def _prefix(self) -> Expr:
         if not self.sees("+", "-"):

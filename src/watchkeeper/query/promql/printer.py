@@ -115,7 +115,11 @@ def _operator(node: Binary) -> str:
         out += f" {'on' if matching.on else 'ignoring'} ({', '.join(matching.labels)})"
     if matching is not None and matching.card in ("many-to-one", "one-to-many"):
         out += f" group_{'left' if matching.card == 'many-to-one' else 'right'} ({', '.join(matching.include)})"
-    return out
+    left, right = matching.fill if matching is not None else (None, None)
+    if left is not None and left == right:
+        return f"{out} fill ({go_general(left)})"
+    out += f" fill_left ({go_general(left)})" if left is not None else ""
+    return out + (f" fill_right ({go_general(right)})" if right is not None else "")
 
 
 def _aggregate_head(node: Aggregate) -> str:

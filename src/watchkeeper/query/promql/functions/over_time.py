@@ -120,7 +120,9 @@ def mad_over_time(windows: Windows) -> Found:
     def spread(cells: Floats, counts: Ints, _which: slice) -> Floats:
         half = np.full(len(counts), 0.5)
         median = quantiles(cells, counts, half)
-        return quantiles(np.abs(cells - median[..., None]), counts, half)
+        found = quantiles(np.abs(cells - median[..., None]), counts, half)
+        unknown = np.isnan(cells).sum(axis=-1) > cells.shape[-1] - counts  # a NaN that is a sample
+        return np.where(unknown, np.nan, found)
 
     return _gathered(windows, spread), windows.filled()
 

@@ -12,6 +12,7 @@ from watchkeeper.query.promql.functions.absent import absent_labels
 from watchkeeper.query.promql.functions.applied import Applied
 from watchkeeper.query.promql.matrix import Scalar, Value
 
+INEFFECTIVE = "sort is ineffective for range queries since results are always ordered by labels"
 _PIECES = re.compile(r"(\d+)", re.ASCII)
 
 
@@ -52,8 +53,9 @@ def _extreme(pick: np.ufunc) -> Callable[[Applied], Value]:
 def _sort(*, falling: bool) -> Callable[[Applied], Value]:
     def sort(call: Applied) -> Value:
         vector = call.vector()
-        if len(call.steps) != 1:
-            return vector  # the series of a range query have an order of their own
+        if call.query.is_range:
+            call.query.notes.warn(INEFFECTIVE, call.node)
+            return vector
         values = vector.values[:, 0]
         order = np.argsort(-values if falling else values, kind="stable")  # NaN comes last both ways
         taken = vector.take(order)
@@ -65,7 +67,8 @@ def _sort(*, falling: bool) -> Callable[[Applied], Value]:
 def _sort_by_label(*, falling: bool) -> Callable[[Applied], Value]:
     def sort(call: Applied) -> Value:
         vector = call.vector()
-        if len(call.steps) != 1:
+        if call.query.is_range:
+            call.query.notes.warn(INEFFECTIVE, call.node)
             return vector
         names = [call.text(at) for at in range(1, len(call.args))]
         labels = vector.labels.labels()
