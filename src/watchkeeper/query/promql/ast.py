@@ -92,12 +92,14 @@ class VectorSelector(Expr):
     """The newest sample of each series that matches.
 
     name      as written before the braces; its matcher is among `matchers`, too
+    extended  whether samples beyond the ends of its range, or after its moment, are looked at
     """
 
     name: str
     matchers: tuple[Matcher, ...]
     offset_ms: int | Duration = 0
     at: At = None
+    extended: Literal["", "anchored", "smoothed"] = ""
 
     @property
     def type(self) -> Type:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from watchkeeper.model.frame import Floats
-from watchkeeper.query.promql import aggregate, binary, rank, select
+from watchkeeper.query.promql import aggregate, binary, extended, info, rank, select
 from watchkeeper.query.promql.ast import (
     Aggregate,
     Binary,
@@ -99,6 +99,12 @@ def _paren(query: Query, node: Paren, steps: Steps) -> Value:
     return evaluate(query, node.expr, steps)
 
 
+def _selector(query: Query, node: VectorSelector, steps: Steps) -> Vector:
+    if node.extended:
+        return extended.smoothed_vector(query, node, steps)
+    return select.select_vector(query, node, steps)
+
+
 # --- operators ----------------------------------------------------------------------------------------------
 
 
@@ -142,6 +148,10 @@ def _call(query: Query, node: Call, steps: Steps) -> Value:
     if node.name == "timestamp" and isinstance(unwrapped(node.args[0]), VectorSelector):
         found = select.select_times(query, unwrapped(node.args[0]), steps)  # type: ignore[arg-type]
         return nameless(found)
+    if node.name == "info":
+        base = evaluate(query, node.args[0], steps)
+        assert isinstance(base, Vector)
+        return _charged(query, info.info(query, node, base, steps))
     if any(arg.type is Type.MATRIX for arg in node.args):
         return _charged(query, _range_call(query, node, steps))
     args = [evaluate(query, arg, steps) for arg in node.args]
@@ -151,6 +161,9 @@ def _call(query: Query, node: Call, steps: Steps) -> Value:
 
 def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
     at = next(number for number, arg in enumerate(node.args) if arg.type is Type.MATRIX)
+    selector = unwrapped(node.args[at])
+    if isinstance(selector, MatrixSelector) and selector.vector.extended:
+        return _extended_call(query, node, selector, steps)
     ranges = range_vector(query, node.args[at], steps)
     scalars = [evaluate(query, arg, steps) for number, arg in enumerate(node.args) if number != at]
     numbers = [value.values for value in scalars if isinstance(value, Scalar)]
@@ -169,6 +182,16 @@ def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
         _inform_of_gauges(query, node, ranges)
     vector = Vector(labels, values, present)
     return vector if node.name in table.KEEP_NAME else nameless(vector)
+
+
+def _extended_call(query: Query, node: Call, selector: MatrixSelector, steps: Steps) -> Vector:
+    ranges, values, present = extended.moved(query, node, selector, steps)
+    if query.tally is not None:
+        query.tally.add(ranges.samples())
+    if node.name in ("rate", "increase"):
+        _inform_of_gauges(query, node, ranges)
+    seen = ever(present)
+    return nameless(Vector(ranges.labels.take(seen), values[seen], present[seen]))
 
 
 def _with_numbers(
@@ -237,7 +260,7 @@ _EVALUATE: dict[type[Expr], Callable[..., Value]] = {
     NumberLiteral: _number,
     StringLiteral: _string,
     Paren: _paren,
-    VectorSelector: select.select_vector,
+    VectorSelector: _selector,
     Unary: _unary,
     Binary: _binary,
     Aggregate: _aggregate,

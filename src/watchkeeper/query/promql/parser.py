@@ -192,6 +192,8 @@ class _Parser(DurationParser):
                 expr = self._offset(expr)
             elif self.sees("@"):
                 expr = self._at_modifier(expr)
+            elif self.now.kind == "identifier" and self.now.text.lower() in ("anchored", "smoothed"):
+                expr = self._extended(expr)
             else:
                 return expr
 
@@ -227,6 +229,24 @@ class _Parser(DurationParser):
         if _offset_of(expr):
             self.fail("offset may not be set multiple times", expr.start)
         return moved
+
+    def _extended(self, expr: Expr) -> Expr:
+        word = self.next()
+        kind = word.text.lower()
+        if not self._experimental:
+            self.fail(f"{kind} modifier is experimental and not enabled", word.start)
+        target = expr.vector if isinstance(expr, MatrixSelector) else expr
+        if not isinstance(target, VectorSelector) or (kind == "anchored" and target is expr):
+            wanted = (
+                "range vector selector" if kind == "anchored" else "instant vector selector or range vector selector"
+            )
+            self.fail(f"{kind} modifier must be preceded by a {wanted}", expr.start)
+        if target.extended:
+            self.fail("anchored and smoothed modifiers may be set once only", word.start)
+        changed = replace(target, extended=kind)  # type: ignore[arg-type]
+        if isinstance(expr, MatrixSelector):
+            return replace(expr, end=self.last_end, vector=changed)
+        return replace(changed, end=self.last_end)
 
     def _at_modifier(self, expr: Expr) -> Expr:
         self.next()
@@ -312,12 +332,12 @@ class _Parser(DurationParser):
             self.fail(f"unknown function with name {go_quote(name.text)}", name.start)
         if signature.experimental and not self._experimental:
             self.fail(f'function "{name.text}" is not enabled', name.start)
-        args = self._arguments()
+        args = self._arguments(of_info=name.text == "info")
         node = Call(name.start, self.last_end, name.text, tuple(args), signature.returns)
         self._check(check.call(node, signature))
         return node
 
-    def _arguments(self) -> list[Expr]:
+    def _arguments(self, *, of_info: bool = False) -> list[Expr]:
         self.want("(", "")
         args: list[Expr] = []
         while not self.takes(")"):
@@ -325,7 +345,10 @@ class _Parser(DurationParser):
                 self.want(",", "")
                 if self.sees(")"):
                     self.fail("trailing commas not allowed in function call args", self.now.start - 1)
-            args.append(self._expr(0))
+            if of_info and args and self.sees("{"):
+                args.append(self._selector("", self.now.start, may_match_all=True))
+            else:
+                args.append(self._expr(0))
         return args
 
     def _aggregate(self) -> Aggregate:
@@ -380,7 +403,7 @@ class _Parser(DurationParser):
 
     # --- selectors ------------------------------------------------------------------------------------------
 
-    def _selector(self, name: str, start: int) -> VectorSelector:
+    def _selector(self, name: str, start: int, *, may_match_all: bool = False) -> VectorSelector:
         matchers: list[Matcher] = []
         if self.takes("{"):
             while not self.takes("}"):
@@ -394,7 +417,7 @@ class _Parser(DurationParser):
                 other = next(found.value for found in matchers if found.name == METRIC_NAME)
                 self.fail(f"metric name must not be set twice: {go_quote(name)} or {go_quote(other)}", start)
             matchers.append(Matcher(METRIC_NAME, "=", name))
-        elif all(matcher.matches_empty for matcher in matchers):
+        elif not may_match_all and all(matcher.matches_empty for matcher in matchers):
             self.fail("vector selector must contain at least one non-empty matcher", start)
         return VectorSelector(start, self.last_end, name or (names[0] if len(names) == 1 else ""), tuple(matchers))
 

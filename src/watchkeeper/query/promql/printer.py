@@ -95,12 +95,13 @@ def _moved(at: At, offset_ms: int | Duration) -> str:
 
 
 def _selector(node: VectorSelector) -> str:
-    return _bare_selector(node) + _moved(node.at, node.offset_ms)
+    return _bare_selector(node) + _moved(node.at, node.offset_ms) + (f" {node.extended}" if node.extended else "")
 
 
 def _matrix(node: MatrixSelector) -> str:
     vector = node.vector
-    return f"{_bare_selector(vector)}[{written(node.range_ms)}]{_moved(vector.at, vector.offset_ms)}"
+    extended = f" {vector.extended}" if vector.extended else ""
+    return f"{_bare_selector(vector)}[{written(node.range_ms)}]{extended}{_moved(vector.at, vector.offset_ms)}"
 
 
 def _subquery_range(node: Subquery) -> str:

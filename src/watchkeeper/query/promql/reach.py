@@ -45,6 +45,8 @@ def _walk(expr: Expr, reach: Reach, at_ms: int | None, offset_ms: int) -> bool:
             return False
         at_ms, offset_ms = (at_ms, offset_ms + ms(expr.offset_ms)) if expr.at is None else (expr.at, ms(expr.offset_ms))
     if isinstance(expr, VectorSelector):
+        if expr.extended:  # looks beyond the ends of its range
+            return False
         reach.selectors.append(expr.matchers)
         if at_ms is None:
             reach.forward_ms = max(reach.forward_ms, -offset_ms)

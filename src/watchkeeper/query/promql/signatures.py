@@ -74,6 +74,7 @@ histogram_sum v 0 v
 hour v 1 v
 idelta m 0 v
 increase m 0 v
+info vv 1 v experimental
 irate m 0 v
 label_join vttt -1 v
 label_replace vtttt 0 v
