@@ -52,3 +52,9 @@ def go_number(text: str) -> float:
     if "_" in text and (text.endswith("_") or "__" in text or not bare.isdigit()):
         raise ValueError(text)
     return float(bare)
+
+
+def go_openmetrics(value: float) -> str:
+    """Write a number as OpenMetrics does labels such as le: 1 is "1.0"."""
+    text = go_general(value)
+    return text if any(sign in text for sign in ".eNI") else text + ".0"

@@ -6,10 +6,11 @@ source  Prometheus 3.5, promql/engine.go aggregationK, aggregationCountValues
 from collections.abc import Callable
 
 import numpy as np
+import xxhash
 
 from watchkeeper.model.errors import BadQuery
 from watchkeeper.model.frame import Floats
-from watchkeeper.model.labels import Ints, LabelTable, fingerprint
+from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.aggregate import grouping
 from watchkeeper.query.promql.ast import Aggregate, Expr
 from watchkeeper.query.promql.context import Query
@@ -141,7 +142,21 @@ def _limit_ratio(query: Query, node: Aggregate, vector: Vector, ratio: Floats) -
         message = f"ratio value should be between -1 and 1, got {go_general(value)}, capping to {capped}"
         query.notes.warn(message, node.param)
     ratio = np.clip(ratio, -1, 1)
-    places = np.array([fingerprint(labels) / 2.0**64 for labels in vector.labels.labels()]).reshape(-1, 1)
+    places = np.array([_place(labels) for labels in vector.labels.labels()]).reshape(-1, 1)
     kept = np.where(ratio >= 0, places < ratio, places >= 1 + ratio) & vector.present
     seen = ever(kept)
     return Vector(vector.labels.take(seen), vector.values[seen], kept[seen])
+
+
+def _place(labels: dict[str, str]) -> float:
+    """Give a series' place between 0 and 1: Prometheus' hash of its labels, so that both keep the same ones.
+
+    source  Prometheus 3.5, model/labels/labels_stringlabels.go: each name and value after its length
+    """
+    parts = []
+    for pair in sorted(labels.items()):
+        for text in pair:
+            data = text.encode()
+            length = bytes((len(data),)) if len(data) < 255 else b"\xff" + len(data).to_bytes(3, "little")
+            parts.append(length + data)
+    return float(xxhash.xxh64_intdigest(b"".join(parts))) / 2.0**64

@@ -68,6 +68,7 @@ histogram_avg v 0 v
 histogram_count v 0 v
 histogram_fraction ssv 0 v
 histogram_quantile sv 0 v
+histogram_quantiles vts -1 v experimental
 histogram_stddev v 0 v
 histogram_stdvar v 0 v
 histogram_sum v 0 v

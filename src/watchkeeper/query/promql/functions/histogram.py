@@ -14,7 +14,7 @@ from watchkeeper.query.promql.ast import Expr
 from watchkeeper.query.promql.functions.applied import Applied
 from watchkeeper.query.promql.lexer import go_quote
 from watchkeeper.query.promql.matrix import Mask, Value, Vector, group, unique_series, without_name
-from watchkeeper.query.promql.numerals import go_general, go_parse
+from watchkeeper.query.promql.numerals import go_general, go_openmetrics, go_parse
 
 _TOLERANCE = 1e-12  # relative difference of two buckets that counts as rounding
 _SMALLEST_NORMAL = 2.2250738585072014e-308
@@ -37,21 +37,40 @@ class Buckets:
 
 
 def _histogram_quantile(call: Applied) -> Value:
-    quantile, vector = call.scalar(0), call.vector(1)
+    return _quantile(call, call.vector(1), 0, 1)
+
+
+def _histogram_quantiles(call: Applied) -> Value:
+    """Give several quantiles, each with its own value of a label."""
+    vector, label = call.vector(0), call.text(1)
+    parts = []
+    for at in range(2, len(call.args)):
+        found = _quantile(call, vector, at, 0)
+        code = call.query.symbols.code(go_openmetrics(float(call.scalar(at)[0])))
+        codes = np.full(len(found.labels), code, np.int32)
+        parts.append(Vector(found.labels.replaced(label, codes), found.values, found.present))
+    labels = call.query.joined([part.labels for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    return unique_series(Vector(labels, values, np.concatenate([part.present for part in parts])))
+
+
+def _quantile(call: Applied, vector: Vector, quantile_at: int, vector_at: int) -> Vector:
+    quantile = call.scalar(quantile_at)
     wrong = quantile[~((quantile >= 0) & (quantile <= 1))]  # NaN is wrong, too
     for value in np.unique(wrong).tolist():
-        call.query.notes.warn(f"quantile value should be between 0 and 1, got {go_general(value)}", call.node.args[0])
+        message = f"quantile value should be between 0 and 1, got {go_general(value)}"
+        call.query.notes.warn(message, call.node.args[quantile_at])
     if not len(vector.labels):
         return vector
 
     def compute(buckets: Buckets) -> Floats:
         counts, forced = monotonic(buckets.counts)
         for row in buckets.rows[(forced & buckets.there).any(axis=1)].tolist():
-            _inform_of_monotonicity(call, names[row])
+            _inform_of_monotonicity(call, names[row], vector_at)
         return bucket_quantile(quantile, buckets.bounds, counts)
 
     ids, first, names = _groups(vector)
-    return _each_layout(call, vector, call.node.args[1], ids, first, compute)
+    return _each_layout(call, vector, call.node.args[vector_at], ids, first, compute)
 
 
 def _histogram_fraction(call: Applied) -> Value:
@@ -73,17 +92,17 @@ def _groups(vector: Vector) -> tuple[Ints, Ints, list[str]]:
     return ids, first, vector.labels.take(first).values(METRIC_NAME)
 
 
-def _inform_of_monotonicity(call: Applied, name: str) -> None:
+def _inform_of_monotonicity(call: Applied, name: str, vector_at: int) -> None:
     text = (
         "input to histogram_quantile needed to be fixed for monotonicity "
         "(see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
     )
-    call.query.notes.inform(text + (f" for metric name {go_quote(name)}" if name else ""), call.node.args[1])
+    call.query.notes.inform(text + (f" for metric name {go_quote(name)}" if name else ""), call.node.args[vector_at])
 
 
 def _each_layout(
     call: Applied, vector: Vector, arg: Expr, ids: Ints, first: Ints, compute: Callable[[Buckets], Floats]
-) -> Value:
+) -> Vector:
     values = np.full((len(first), len(call.steps)), np.nan)
     present = np.zeros(values.shape, np.bool_)
     bounds = _bounds(call, vector, arg)
@@ -206,7 +225,7 @@ def bucket_quantile(quantile: Floats, bounds: Floats, counts: Floats) -> Floats:
 def bucket_fraction(lower: Floats, upper: Floats, bounds: Floats, counts: Floats) -> Floats:
     """Estimate which share of observations lies between lower and upper (float64[steps] each)."""
     total = counts[:, -1]
-    if len(bounds) < 2 or not np.isposinf(bounds[-1]):
+    if not np.isposinf(bounds[-1]):
         return np.full(total.shape, np.nan)
     share = (_rank(upper, bounds, counts) - _rank(lower, bounds, counts)) / total
     share = np.where(lower >= upper, 0.0, share)
@@ -234,6 +253,7 @@ def _of_native(call: Applied) -> Value:
 
 VECTOR: dict[str, Callable[[Applied], Value]] = {
     "histogram_quantile": _histogram_quantile,
+    "histogram_quantiles": _histogram_quantiles,
     "histogram_fraction": _histogram_fraction,
     **dict.fromkeys((f"histogram_{part}" for part in ("avg", "count", "stddev", "stdvar", "sum")), _of_native),
 }
