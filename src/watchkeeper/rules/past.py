@@ -13,7 +13,7 @@ import numpy as np
 from watchkeeper.model.doors import AlertSample, MetricReader
 from watchkeeper.model.errors import BadInput, OverLimit, WatchkeeperError
 from watchkeeper.model.labels import Ints, LabelPairs
-from watchkeeper.query.promql.ast import Expr, MatrixSelector, Subquery, VectorSelector
+from watchkeeper.query.promql.ast import Duration, Expr, MatrixSelector, Subquery, VectorSelector
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.matrix import Mask
 from watchkeeper.query.promql.parser import parse
@@ -305,9 +305,14 @@ def _reach_ms(expr: Expr) -> int:
     """Give how far back an expression looks, at most."""
     below = max((_reach_ms(child) for child in expr.children), default=0)
     if isinstance(expr, MatrixSelector):
-        return below + expr.range_ms
+        return below + _known_ms(expr.range_ms)
     if isinstance(expr, Subquery):
-        return below + expr.range_ms + max(0, expr.offset_ms)
+        return below + _known_ms(expr.range_ms) + max(0, _known_ms(expr.offset_ms))
     if isinstance(expr, VectorSelector):
-        return below + max(0, expr.offset_ms)
+        return below + max(0, _known_ms(expr.offset_ms))
     return below
+
+
+def _known_ms(duration: int | Duration) -> int:
+    """Give a duration; of what depends on the query, step and range, nothing is left when a rule asks for a moment."""
+    return duration if isinstance(duration, int) else 0
