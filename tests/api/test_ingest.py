@@ -227,3 +227,67 @@ def _check_exemplars(db: MetricDb, theirs: list[Any]) -> None:
         assert [(one.labels, one.value, one.time_ms) for one in exemplars] == [
             (one["labels"], float(one["value"]), round(one["timestamp"] * 1000)) for one in want["exemplars"]
         ]
+
+
+class Closed:
+    """A store that takes nothing until it is opened."""
+
+    def __init__(self, db: MetricDb) -> None:
+        self.db, self.refusals, self.is_open = db, 0, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.db, name)
+
+    def append(self, rows: Any) -> Any:
+        if not self.is_open:
+            self.refusals += 1
+            raise Refused("cannot append samples: got a full disk, want room", retry_after_s=1)
+        return self.db.append(rows)
+
+
+@pytest.mark.peer
+def test_a_real_prometheus_that_is_refused_for_a_while_loses_nothing(
+    server: BodyServer,  # noqa: F811 # the fixture
+    real_prometheus: Callable[..., Any],  # noqa: F811 # the fixture
+    tmp_path: Path,
+) -> None:
+    server.answers["/metrics"] = (b"".join(b'm{n="%d"} %d\n' % (at, at) for at in range(300)), "text/plain")
+
+    async def run() -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+        db = MetricDb(RealFiles(tmp_path / "ours"), MetricSettings(), SystemClock())
+        await db.start()
+        store, settings = Closed(db), NetSettings(listen="127.0.0.1:0")
+        listener = Listener(app(store, settings), settings)
+        await listener.start()
+        text = CONFIG.format(address=listener.address, target=server.address, message=VERSION_1)
+        peer = await asyncio.to_thread(real_prometheus, text)
+
+        async def kept() -> set[tuple[str, int]]:
+            found = await asyncio.to_thread(peer.get, "/api/v1/query", query='m{job="j"}[5m]')
+            return {(one["metric"]["n"], round(at * 1000)) for one in found["result"] for at, _ in one["values"]}
+
+        async with asyncio.timeout(40):
+            while store.refusals < 4 or len(await kept()) < 1200:
+                await asyncio.sleep(0.2)
+            assert not db.select([Matcher("job", "=", "j")], 0, 1 << 60)
+            store.is_open = True
+            theirs = await kept()
+            while not theirs <= _points(db):
+                await asyncio.sleep(0.2)
+        ours = _points(db)
+        await listener.stop()
+        await db.stop()
+        return ours, theirs
+
+    ours, theirs = asyncio.run(run())
+    assert len(theirs) >= 1200
+    assert theirs <= ours
+
+
+def _points(db: MetricDb) -> set[tuple[str, int]]:
+    return {
+        (labels["n"], time_ms)
+        for part in db.select([Matcher("__name__", "=", "m")], 0, 1 << 60)
+        for labels in part.labels.labels()
+        for time_ms in part.times.tolist()
+    }

@@ -12,8 +12,8 @@ from watchkeeper.collect.sample_text import (
     BadBody,
     Body,
     SeriesCache,
-    normal_bounds,
     read_labels,
+    series_of,
     shown,
     to_text,
     unescape,
@@ -38,7 +38,6 @@ _EXEMPLAR = re.compile(
 )
 _EXEMPLAR_LABEL = re.compile(rb"([a-zA-Z_][a-zA-Z0-9_]*|" + _VALUE_TEXT + rb")=(" + _VALUE_TEXT + rb"),?")
 _KINDS = frozenset({"counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset", "unknown"})
-_MARKS = {"histogram": b"\x01", "summary": b"\x02"}
 _TIME_MAX = float(1 << 63)
 
 
@@ -77,15 +76,8 @@ def _check_end(body: bytes, at: int) -> None:
 
 
 def _add_sample(parsed: Body, found: re.Match[bytes], kind: str, known: SeriesCache) -> None:
-    name, block, value, time = found.group("name", "block", "value", "time")
-    series = (name or b"") + (block or b"")
-    mark = _MARKS.get(kind)
-    if mark is not None and (b"le" in series or b"quantile" in series):
-        series = mark + series
-    if series not in known:
-        labels = read_labels(name or b"", block or b"", _PAIR, commas=True)
-        normal_bounds(labels, kind)
-        known.learn(series, labels)
+    block, value, time = found.group("block", "value", "time")
+    series = series_of(found, kind, known, _PAIR, commas=True)
     time_ms = None if time is None else _milliseconds(time, "timestamp")
     number = parse_value(value)
     if found["exemplar"] is not None:

@@ -13,6 +13,7 @@ from watchkeeper.model.frame import MetricMetadata
 from watchkeeper.model.labels import METRIC_NAME, Labels
 
 QUOTED = rb'"(?:\\.|[^\\"])*"'
+_MARKS = {"histogram": b"\x01", "summary": b"\x02"}
 _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 _ESCAPE = re.compile(r'\\[\\"n]')
 
@@ -134,6 +135,23 @@ def shown(raw: bytes, most: int = 120) -> str:
     return (
         '"' + raw[:most].decode(errors="replace").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     )
+
+
+def series_of(found: re.Match[bytes], kind: str, known: SeriesCache, pair: re.Pattern[bytes], *, commas: bool) -> bytes:
+    """Give the text that a sample's series is known by; a new one's labels are read and kept.
+
+    found  with the groups name and block; `kind` of the family marks buckets, whose bounds are written in one form
+    """
+    name, block = found["name"] or b"", found["block"] or b""
+    series = name + block
+    mark = _MARKS.get(kind)
+    if mark is not None and (b"le" in series or b"quantile" in series):
+        series = mark + series
+    if series not in known:
+        labels = read_labels(name, block, pair, commas=commas)
+        normal_bounds(labels, kind)
+        known.learn(series, labels)
+    return series
 
 
 def read_labels(name: bytes, block: bytes, pair: re.Pattern[bytes], *, commas: bool) -> dict[str, str]:

@@ -6,7 +6,7 @@ source  Prometheus, model/textparse/promlex.l and promparse.go; exposition forma
 import re
 
 from watchkeeper.collect.number import parse_value
-from watchkeeper.collect.sample_text import QUOTED, Body, SeriesCache, normal_bounds, read_labels, shown, to_text
+from watchkeeper.collect.sample_text import QUOTED, Body, SeriesCache, read_labels, series_of, shown, to_text
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.frame import MetricMetadata
 
@@ -24,7 +24,6 @@ _META_WORD = re.compile(rb"[ \t]*#[ \t]+(?:HELP|TYPE)[ \t]")
 _BLANKS = re.compile(rb"[ \t]*")
 _HELP_ESCAPE = re.compile(r"\\[\\n]")
 _KINDS = {"counter": "counter", "gauge": "gauge", "histogram": "histogram", "summary": "summary", "untyped": "unknown"}
-_MARKS = {"histogram": b"\x01", "summary": b"\x02"}
 
 
 def parse_text(body: bytes, known: SeriesCache) -> Body:
@@ -60,15 +59,8 @@ def _read_lines(parsed: Body, text: bytes, known: SeriesCache) -> None:
 
 
 def _add_sample(parsed: Body, found: re.Match[bytes], kind: str, known: SeriesCache) -> None:
-    name, block, value, time = found.group("name", "block", "value", "time")
-    series = (name or b"") + (block or b"")
-    mark = _MARKS.get(kind)
-    if mark is not None and (b"le" in series or b"quantile" in series):
-        series = mark + series
-    if series not in known:
-        labels = read_labels(name or b"", block or b"", _PAIR, commas=False)
-        normal_bounds(labels, kind)
-        known.learn(series, labels)
+    block, value, time = found.group("block", "value", "time")
+    series = series_of(found, kind, known, _PAIR, commas=False)
     parsed.add(series, parse_value(value), None if time is None else _time_ms(time), found.start("value"))
     if time is not None or found.end() - found.end("value") != 1 or (block is not None and b"\n" in block):
         parsed.plain = False
