@@ -1,6 +1,6 @@
 """The series of a frame: which column each label set has. No Python object a series, only arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,6 +112,16 @@ class ColumnIndex:
         self.hashes = np.concatenate([self.hashes, hash_table(table, self._symbols)])
         self.matches = Matches(self.table, self.hashes)
         self._order = np.argsort(self.hashes, kind="stable")
+
+
+def code_columns(labels: Mapping[str, Sequence[str]], series: int, symbols: Symbols) -> LabelTable:
+    """Code labels that are there by name: the value of each series, empty where it lacks the label."""
+    names = tuple(sorted(labels))
+    codes = np.zeros((len(names), series), np.int32)
+    for at, name in enumerate(names):
+        known = {text: symbols.code(text) for text in set(labels[name])}  # most are the same for many series
+        codes[at] = np.fromiter(map(known.__getitem__, labels[name]), np.int32, series)
+    return LabelTable(names, codes, symbols)
 
 
 def code_labels(series: Sequence[Labels], symbols: Symbols) -> LabelTable:

@@ -34,6 +34,7 @@ from watchkeeper.store.files import Files
 from watchkeeper.store.metrics import select
 from watchkeeper.store.metrics.blocks import Blocks
 from watchkeeper.store.metrics.census import take_census
+from watchkeeper.store.metrics.columns import code_columns
 from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.deletion import Tombstones
 from watchkeeper.store.metrics.directory import DIRECTORY, check_format
@@ -198,7 +199,7 @@ class MetricDb:
         """Register series; see MetricWriter.layout."""
         if self._replaying:  # in a thread of its own
             raise Refused("cannot register series: got a store that is still reading its log, want it ready", 5)
-        layout = self._frames.layout(source, series, limited=True)
+        layout = self._frames.layout(source, series)
         SERIES.set(self._frames.series)
         return layout
 
@@ -361,7 +362,6 @@ class MetricDb:
             except (Damaged, BadInput) as error:
                 UNREADABLE.inc()
                 log.warning("record_not_understood", kind=kind, error=str(error))
-        self._wal.segment = max(self._wal.segment, self._blocks.mark)  # later ones must not pass for older
         self._frames.publish()
         SERIES.set(self._frames.series)
 
@@ -369,10 +369,8 @@ class MetricDb:
         declarations, rows = decode_rows(payload)
         for one in declarations:
             if one.number not in layouts:
-                names = list(one.labels)
-                columns = [one.labels[name] for name in names]
-                series = [dict(zip(names, texts, strict=True)) for texts in zip(*columns, strict=True)]
-                layouts[one.number] = (self._frames.layout(one.source, series, limited=False), one.base)
+                table = code_columns(one.labels, len(one.base), self._symbols)
+                layouts[one.number] = (self._frames.restored(one.source, table), one.base)
         flushed_ms = self._blocks.cutoff_ms if self._wal.segment < self._blocks.mark else -(1 << 62)
         for row in rows:
             if row.time_ms < flushed_ms:

@@ -47,17 +47,18 @@ class Frames:
         """Give every frame that may hold samples."""
         return [*list(self._current.values()), *list(self._old)]
 
-    def layout(self, source: str, series: Sequence[Labels], *, limited: bool) -> FrameLayout:
+    def restored(self, source: str, table: LabelTable) -> FrameLayout:
+        """Give the layout of series that the log has: they were once within the limits."""
+        return self._layout(self._frame(source), table)
+
+    def layout(self, source: str, series: Sequence[Labels]) -> FrameLayout:
         """Give the layout of a list of series of a source.
 
         A series that is refused by itself has no column; its samples are counted as refused at every append.
 
-        limited  whether the limits of the settings hold (what the log says was once within them)
-        raises   OverLimit
+        raises  OverLimit
         """
         frame = self._frame(source)
-        if not limited:
-            return self._layout(frame, code_labels(series, self._symbols))
         refused = self._admission.refused(source, frame.index, series)
         if refused:
             series = [labels for at, labels in enumerate(series) if at not in refused]
