@@ -119,6 +119,6 @@ def test_real_dashboards_are_all_taken() -> None:
 def test_the_builtin_dashboards_are_taken_with_their_uids() -> None:
     found = Dashboards()
     assert not found.errors
-    assert {each.uid for each in found.list()} == {"wk-services", "wk-host", "wk-self", "wk-logs"}
+    assert {each.uid for each in found.list()} == {"wk-services", "wk-host", "wk-self", "wk-logs", "wk-slo"}
     assert all(each.builtin and each.folder == "watchkeeper" for each in found.list())
-    assert len(list(BUILTIN.glob("*.json"))) == 4
+    assert len(list(BUILTIN.glob("*.json"))) == 5

@@ -19,6 +19,7 @@ _COMMANDS = {
     "check": "files",
     "test": "files",
     "rules": "rules",
+    "slo": "slo",
     "replay": "replay",
     "query": "ask",
     "targets": "ask",

@@ -25,6 +25,7 @@ from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig, load
 from watchkeeper.rules.bundles import bundles
 from watchkeeper.rules.files import RuleFile, duplicates, read_rules
 from watchkeeper.rules.quarantine import read_usable
+from watchkeeper.rules.slo import read_slos
 
 _RULE_FILES_MAX = 10_000
 _HOST_LOGS = PromtailConfig(  # what Promtail's own example reads
@@ -124,6 +125,8 @@ class _Reader:
             prometheus = self._with_scrape_files(prometheus, folder)
             rule_files += self._matching(folder, prometheus.rule_files)
         rules = [one for path in rule_files[:_RULE_FILES_MAX] if (one := self._tried(self._read_rules, path))]
+        slos = self._matching(folder, own.watch.slos) if folder is not None else []
+        rules += [one for path in slos if (one := self._tried(read_slos, path))]
         self._notices += duplicates(rules)
         alertmanager = self._file(folder, ("alertmanager.yml", "alertmanager.yaml"), load_config)
         self._check_receivers(own, alertmanager or DEFAULT_CONFIG)

@@ -53,6 +53,9 @@ class WatchSettings(Settings):
         "Evaluate the built-in rules: all, none, or the bundles in this list (`watchkeeper rules list`); by default all"
         " without a prometheus.yml, none with one.",
     )
+    slos: tuple[str, ...] = setting(
+        (), "Globs of SLO files, relative to this file; the rules that follow from them are evaluated."
+    )
     interval_ms: int = setting(15_000, "How often.", unit="ms", ge=1000)
 
 
