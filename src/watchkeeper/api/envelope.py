@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 import orjson
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from watchkeeper.model.errors import BadInput, OverLimit, Refused, WatchkeeperError
 from watchkeeper.net.routing import Call, Handler
@@ -41,6 +41,8 @@ def failure(status: int, kind: str, text: str, headers: dict[str, str] | None = 
 
 def error(status: int, text: str) -> Response:
     """Answer an error of the gate's in this API's style (a Route's `error`)."""
+    if status == 405:
+        return PlainTextResponse("Method Not Allowed\n", status)
     kind = _TYPE_OF_STATUS.get(status, "unavailable" if status >= 500 else "bad_data")
     return failure(status, kind, text)
 

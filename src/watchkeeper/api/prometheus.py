@@ -40,17 +40,17 @@ class _Api:
 
     async def labels(self, call: Call) -> Response:
         """Answer GET or POST /api/v1/labels."""
-        span, sets, at_most = span_ms(call), matcher_sets(call), limit(call)
-        names = await asyncio.to_thread(self.reader.label_names, sets, *span)
+        span, sets, at_most = span_ms(call), matcher_sets(call, ""), limit(call)
+        names = await asyncio.to_thread(self.reader.label_names, sets, *span) if span[0] <= span[1] else []
         return _listed(names, at_most)
 
     async def label_values(self, call: Call) -> Response:
         """Answer GET /api/v1/label/{name}/values."""
-        span, sets, at_most = span_ms(call), matcher_sets(call), limit(call)
+        span, sets, at_most = span_ms(call), matcher_sets(call, ""), limit(call)
         name = call.path["name"]
         if not name:
             raise BadInput(f'invalid label name: "{name}"')
-        values = await asyncio.to_thread(self.reader.label_values, name, sets, *span)
+        values = await asyncio.to_thread(self.reader.label_values, name, sets, *span) if span[0] <= span[1] else []
         return _listed(values, at_most)
 
     async def series(self, call: Call) -> Response:
@@ -60,7 +60,7 @@ class _Api:
         span, sets, at_most = span_ms(call), matcher_sets(call), limit(call)
 
         def answer() -> Response:
-            labels = self.reader.series(sets, *span).labels()
+            labels = self.reader.series(sets, *span).labels() if span[0] <= span[1] else []
             labels.sort(key=lambda one: list(one.items()))
             if at_most and len(labels) > at_most:
                 return success(labels[:at_most], [TRUNCATED])
@@ -70,15 +70,30 @@ class _Api:
 
     async def metadata(self, call: Call) -> Response:
         """Answer GET /api/v1/metadata."""
-        at_most, each = limit(call), limit(call, "limit_per_metric")
+        at_most, each = _number(call, "limit"), _number(call, "limit_per_metric")
         wanted = call.first("metric")
         known = self.reader.metadata()
         names = [wanted] if wanted in known else [] if wanted else list(known)
         found = {
-            name: [{"type": one.type, "help": one.help, "unit": one.unit} for one in known[name][: each or None]]
-            for name in names[: at_most or None]
+            name: [
+                {"type": one.type, "help": one.help, "unit": one.unit}
+                for one in known[name][: each if each > 0 else None]
+            ]
+            for name in (names if at_most < 0 else names[:at_most])
         }
         return success(found)
+
+
+def _number(call: Call, name: str) -> int:
+    """Read an integer; -1 when it is not given.
+
+    raises  BadInput in Prometheus' words
+    """
+    text = call.first(name)
+    try:
+        return int(text[:20]) if text else -1
+    except ValueError:
+        raise BadInput(f"{name} must be a number") from None
 
 
 def _listed(texts: list[str], at_most: int) -> Response:

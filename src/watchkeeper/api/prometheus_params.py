@@ -15,6 +15,10 @@ from watchkeeper.query.promql.parser import selectors
 
 EARLIEST_MS, LATEST_MS = -(1 << 53), 1 << 53
 _TIME_MAX_S = 1e13
+# What Prometheus takes for the first and the last moment there is.
+_EDGES_MS = {"-292273086-05-16T16:47:06Z": EARLIEST_MS, "292277025-08-18T07:12:54.999999999Z": LATEST_MS}
+_MATCHES_ALL = "vector selector must contain at least one non-empty matcher"
+_NOTHING_NAMED = "match[] must contain at least one non-empty matcher"
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
@@ -26,6 +30,8 @@ def time_ms(call: Call, name: str, default_ms: int | None = None) -> int:
     text = call.first(name)
     if not text and default_ms is not None:
         return default_ms
+    if text in _EDGES_MS:
+        return _EDGES_MS[text]
     try:
         seconds = float(text)
     except ValueError:
@@ -33,7 +39,8 @@ def time_ms(call: Call, name: str, default_ms: int | None = None) -> int:
     if not abs(seconds) < _TIME_MAX_S:  # NaN, too
         if math.isfinite(seconds) and default_ms is not None:
             return EARLIEST_MS if seconds < 0 else LATEST_MS  # Grafana and promtool send Go's smallest and largest time
-        raise BadInput(f'invalid parameter "{name}": cannot parse "{text}" to a valid timestamp')
+        told = "" if default_ms is None else f"invalid time value for '{name}': "
+        raise BadInput(f'invalid parameter "{name}": {told}cannot parse "{text}" to a valid timestamp')
     return round(seconds * 1000)
 
 
@@ -60,12 +67,27 @@ def duration_ms(call: Call, name: str) -> int | None:
     if not text:
         return None
     try:
+        return read_duration_ms(text)
+    except BadInput as fault:
+        raise BadInput(f'invalid parameter "{name}": {fault}') from None
+
+
+def read_duration_ms(text: str) -> int:
+    """Read seconds or 1h30m.
+
+    raises  BadInput in Prometheus' words
+    """
+    told = f'cannot parse "{text}" to a valid duration'
+    try:
+        seconds = float(text)
+    except ValueError:
         try:
-            return round(float(text) * 1000)
-        except ValueError:
             return parse_duration(text)
-    except (BadInput, OverflowError, ValueError):
-        raise BadInput(f'invalid parameter "{name}": cannot parse "{text}" to a valid duration') from None
+        except BadInput:
+            raise BadInput(told) from None
+    if not abs(seconds * 1e9) < 1 << 63:
+        raise BadInput(f"{told}. It overflows int64")
+    return int(seconds * 1000)
 
 
 def limit(call: Call, name: str = "limit") -> int:
@@ -85,9 +107,10 @@ def limit(call: Call, name: str = "limit") -> int:
     return number
 
 
-def matcher_sets(call: Call) -> list[list[Matcher]]:
+def matcher_sets(call: Call, where: str = 'invalid parameter "match[]": ') -> list[list[Matcher]]:
     """Read match[].
 
+    where   what an error begins with
     raises  BadInput in Prometheus' words
     """
     found = []
@@ -95,7 +118,8 @@ def matcher_sets(call: Call) -> list[list[Matcher]]:
         try:
             found.append(selectors(text))
         except BadInput as fault:
-            raise BadInput(f'invalid parameter "match[]": {fault}') from None
+            told = _NOTHING_NAMED if _MATCHES_ALL in str(fault) else fault
+            raise BadInput(f"{where}{told}") from None
     return found
 
 
@@ -104,7 +128,4 @@ def span_ms(call: Call) -> tuple[int, int]:
 
     raises  BadInput in Prometheus' words
     """
-    start_ms, end_ms = time_ms(call, "start", EARLIEST_MS), time_ms(call, "end", LATEST_MS)
-    if end_ms < start_ms:
-        raise BadInput('invalid parameter "end": end timestamp must not be before start timestamp')
-    return start_ms, end_ms
+    return time_ms(call, "start", EARLIEST_MS), time_ms(call, "end", LATEST_MS)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from watchkeeper.api.envelope import error, failed, failure, refusing, success, success_bytes
 from watchkeeper.api.matrix_json import data_of
-from watchkeeper.api.prometheus_params import duration_ms, limit, time_ms
+from watchkeeper.api.prometheus_params import duration_ms, limit, read_duration_ms, time_ms
 from watchkeeper.model.clock import Clock, SystemClock
 from watchkeeper.model.errors import BadInput, BadQuery, WatchkeeperError
 from watchkeeper.net.routing import EDIT, READ, Call, Route
@@ -85,17 +85,19 @@ class Queries:
 
     async def answer(self, call: Call, text: str, span: Span) -> Response:
         """Answer a query with its parameters timeout, lookback_delta, limit and stats."""
-        timeout_ms, lookback_ms = duration_ms(call, "timeout"), duration_ms(call, "lookback_delta")
+        timeout_ms, lookback_ms = duration_ms(call, "timeout"), _lookback_ms(call)
         timeout_s = None if timeout_ms is None else timeout_ms / 1000
         at_most, stats = limit(call), call.first("stats")
         counting = bool(stats) or self.log.enabled
-        terms = self.engine.terms(timeout_s, lookback_ms or None, counting=counting)
+        terms = self.engine.terms(timeout_s, lookback_ms, counting=counting)
 
         def write(result: Result, said: dict[str, Any]) -> bytes:
             cut = at_most and len(result.labels) > at_most and result.kind in ("vector", "matrix")
             warnings = [*result.warnings, TRUNCATED] if cut else result.warnings
             data = data_of(result.head(at_most) if cut else result)
             if stats:
+                if stats != "all":
+                    said["samples"].pop("totalQueryableSamplesPerStep", None)
                 data = data[:-1] + b',"stats":' + orjson.dumps(said) + b"}"
             return bytes(success_bytes(data, warnings, result.infos).body)
 
@@ -145,6 +147,15 @@ class Queries:
         if not number.isdecimal() or not self.traffic.cancel(int(number[:18])):
             return failure(404, "not_found", f"no active query {number[:40]}")
         return Response(status_code=204)
+
+
+def _lookback_ms(call: Call) -> int | None:
+    text = call.first("lookback_delta")
+    try:
+        lookback_ms = read_duration_ms(text) if text else 0
+    except BadInput as fault:
+        raise BadInput(f"error parsing lookback delta duration: {fault}") from None
+    return lookback_ms if lookback_ms > 0 else None
 
 
 def _shown(asked: Asked) -> dict[str, Any]:

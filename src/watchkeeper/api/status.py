@@ -7,12 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from starlette.responses import Response
 
 from watchkeeper.api.envelope import error, failure, success
+from watchkeeper.model.errors import BadInput
+from watchkeeper.model.matchers import match_all
 from watchkeeper.net.routing import READ, Call, Route
+from watchkeeper.query.promql.parser import selectors
 
 Json = dict[str, Any]
+_COME_AGAIN = b"retry: 5000\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Sources:
     alertmanagers {"activeAlertmanagers": […], "droppedAlertmanagers": […]}
     config        the configuration file's text
     flags, build, runtime, features   plain mappings
+    notifications  text, date, active
     """
 
     targets: Callable[[], Sequence[Json]] = list
@@ -42,6 +48,7 @@ class Sources:
     build: Callable[[], Mapping[str, str]] = dict
     runtime: Callable[[], Json] = dict
     features: Callable[[], Json] = dict
+    notifications: Callable[[], Sequence[Json]] = list
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +57,41 @@ class _Status:
 
     async def targets(self, call: Call) -> Response:
         """Answer GET /api/v1/targets; state=active|dropped|any, scrapePool=."""
-        state, pool = call.first("state", "any").lower(), call.first("scrapePool")
-        data: Json = {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}}
-        if state != "dropped":
+        state, pool = call.first("state").lower() or "any", call.first("scrapePool")
+        data: Json = {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": None}
+        if state in ("any", "active"):
             data["activeTargets"] = [one for one in self.sources.targets() if pool in ("", one.get("scrapePool"))]
-        dropped = [one for one in self.sources.dropped() if pool in ("", one.get("scrapePool"))]
-        counts = self.sources.dropped_counts()
-        data["droppedTargetCounts"] = {name: count for name, count in counts.items() if pool in ("", name)}
-        if state != "active":
-            data["droppedTargets"] = dropped
+        if state in ("any", "dropped"):
+            dropped = self.sources.dropped()
+            data["droppedTargets"] = [one for one in dropped if pool in ("", one.get("scrapePool"))]
+            data["droppedTargetCounts"] = dict(self.sources.dropped_counts())
         return success(data)
 
     async def target_metadata(self, call: Call) -> Response:
-        """Answer GET /api/v1/targets/metadata; metric=, limit=."""
-        metric, text = call.first("metric"), call.first("limit")
-        if text and not text.isdecimal():
+        """Answer GET /api/v1/targets/metadata; match_target=, metric=, limit=."""
+        metric, text, wanted = call.first("metric"), call.first("limit"), call.first("match_target")
+        if text and not text.removeprefix("-").isdecimal():
             return failure(400, "bad_data", "limit must be a number")
-        found = [one for one in self.sources.target_metadata() if metric in ("", one.get("metric"))]
-        return success(found[: int(text[:9]) or None] if text else found)
+        try:
+            matchers = selectors(wanted) if wanted else []
+        except BadInput as fault:
+            return failure(400, "bad_data", f'invalid parameter "match_target": {fault}')
+        every = self.sources.target_metadata()
+        found = [one for one in every if metric in ("", one.get("metric")) and match_all(matchers, one["target"])]
+        return success(found[: int(text[:9])] if text and not text.startswith("-") else found)
+
+    async def notifications(self, _call: Call) -> Response:
+        """Answer GET /api/v1/notifications: what the program has to say to who looks at it."""
+        return success(self.sources.notifications())
+
+    async def live_notifications(self, _call: Call) -> Response:
+        """Answer GET /api/v1/notifications/live: the same as server-sent events.
+
+        The stream ends and tells the browser when to come again, so that nobody holds a connection.
+        """
+        events = [b"data: " + orjson.dumps(one) + b"\n\n" for one in self.sources.notifications()]
+        body = b"".join((_COME_AGAIN, *events))
+        return Response(body, media_type="text/event-stream", headers={"cache-control": "no-cache"})
 
     async def scrape_pools(self, _call: Call) -> Response:
         """Answer GET /api/v1/scrape_pools."""
@@ -121,6 +145,8 @@ def routes(sources: Sources) -> list[Route]:
         ("/api/v1/status/flags", page.flags, "Flags in use"),
         ("/api/v1/status/buildinfo", page.build, "Version and build"),
         ("/api/v1/status/runtimeinfo", page.runtime, "The running process"),
+        ("/api/v1/notifications", page.notifications, "What the program has to say to who looks at it"),
+        ("/api/v1/notifications/live", page.live_notifications, "The same as server-sent events"),
         ("/api/v1/features", page.features, "What this server can do"),
     )
     return [Route(path, ("GET",), handler, READ, summary, error=error) for path, handler, summary in table]

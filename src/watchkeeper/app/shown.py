@@ -47,6 +47,13 @@ def build_info() -> dict[str, str]:
     }
 
 
+def notifications(standing: Standing) -> list[dict[str, Any]]:
+    """Give /api/v1/notifications, with Prometheus' texts."""
+    if standing.reload_good:
+        return []
+    return [{"text": "Configuration reload has failed.", "date": _rfc3339(standing.reloaded_ms), "active": True}]
+
+
 def runtime_info(standing: Standing) -> dict[str, Any]:
     """Give /api/v1/status/runtimeinfo with Prometheus' fields, those that mean something here."""
     return {

@@ -13,6 +13,7 @@ from watchkeeper.api import (
     batch,
     dashboards,
     exemplars,
+    federate,
     inbox,
     ingest,
     keys,
@@ -172,6 +173,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
         *control.routes(control.Control(lambda: standing.ready, lambda: machine.reload(options.where), overview.page)),
         *prometheus.routes(queries, metrics, _status_sources(standing, options, scraper, rules, net.listen)),
         *tsdb.routes(metrics, own.admin_api.with_flag(options.admin_api), clock),
+        *federate.routes(metrics, clock, own.query.lookback_delta_ms, lambda: _external(standing)),
         *exemplars.routes(engine, metrics.exemplars),
         *remote_read.routes(metrics, own.remote_read, lambda: standing.loaded.prometheus.global_.external_labels),
         *ingest.routes(RemoteWrite(metrics, own.remote_write, metrics.exemplars)),
@@ -212,6 +214,10 @@ def build(loaded: Loaded, options: Options) -> Machine:
     return machine
 
 
+def _external(standing: Standing) -> dict[str, str]:
+    return dict(standing.loaded.prometheus.global_.external_labels)
+
+
 def _beside(loaded: Loaded, name: str) -> Path | None:
     """Give a file that the configuration names, relative to itself; None for none."""
     return (loaded.folder or Path()) / name if name else None
@@ -229,6 +235,7 @@ def _status_sources(
     standing: Standing, options: Options, scraper: Scraper, rules: RuleRunner, listen: str
 ) -> status.Sources:
     return status.Sources(
+        notifications=lambda: shown.notifications(standing),
         targets=scraper.active_json,
         dropped=scraper.dropped_json,
         dropped_counts=scraper.dropped_counts,

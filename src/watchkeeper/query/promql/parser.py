@@ -95,6 +95,10 @@ class _Parser(DurationParser):
         return expr
 
     def selector_alone(self) -> VectorSelector:
+        called = self.at + 1 < len(self.tokens) and self.tokens[self.at + 1].text == "("
+        if called and not self.sees("{"):
+            self.at += 1  # what looks like a call is a name that something follows
+            self.unexpected()
         expr = (
             self._primary() if self.now.kind in ("identifier", "metric", "aggr", "keyword") or self.sees("{") else None
         )
