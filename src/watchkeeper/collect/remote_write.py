@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.collect.write_request import Columns, RequestReader
-from watchkeeper.collect.write_symbols import walk_symbols
+from watchkeeper.collect.write_symbols import SymbolWalk
 from watchkeeper.collect.write_wire import read_labels, unreadable, walk_request
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.doors import ExemplarWriter, MetricWriter
@@ -135,7 +135,7 @@ class RemoteWrite:
         self._last_turn = np.zeros(1024, np.int64)  # scratch
         self._readers = {
             message: RequestReader(walk, self._known, self._identify, self._refuse)
-            for message, walk in ((VERSION_1, walk_request), (VERSION_2, walk_symbols))
+            for message, walk in ((VERSION_1, walk_request), (VERSION_2, SymbolWalk()))
         }
         self._plans: OrderedDict[int, list[_Group]] = OrderedDict()
 

@@ -11,8 +11,9 @@ source  prometheus.io/docs/specs/prw/remote_write_spec_2_0
 Labels are turned into the bytes that version 1 would send, so that a series is the same whichever version names it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,11 @@ _CREATED_BYTES_MAX = 9
 _NAME = b"__name__"
 _SHORT = 124  # a label of fewer bytes has lengths of one byte
 
+_KNOWN_MAX = 1_000_000
+
 Ints = npt.NDArray[np.int64]
+Keys = list[bytes]
+Said = tuple[MetricMetadata, ...]
 
 
 @dataclass(slots=True)
@@ -60,12 +65,77 @@ class _Simple:
     time_at: list[int] = field(default_factory=list)
 
 
-def walk_symbols(body: bytes, *, simple: bool = True) -> Walk:
-    """Go over a version 2 request.
+class SymbolWalk:
+    """Goes over version 2 requests; remembers which labels make which series, whatever their places in a table."""
 
-    simple  whether to look for simple series
-    raises  BrokenMessage when it is no protobuf, or a field is of another type
-    """
+    def __init__(self) -> None:
+        self._pairs: dict[tuple[bytes, bytes], int] = {}
+        self._keys: dict[bytes, bytes] = {}  # numbers of a series' pairs, as bytes → its label bytes
+
+    def __call__(self, body: bytes, *, simple: bool = True) -> Walk:
+        """Go over a request.
+
+        simple  whether to look for simple series
+        raises  BrokenMessage when it is no protobuf, or a field is of another type
+        """
+        if len(self._keys) > _KNOWN_MAX or len(self._pairs) > _KNOWN_MAX:
+            self._pairs.clear()
+            self._keys.clear()
+        found, symbols, spans = _find(body, simple=simple)
+        walk = Walk(value_at=found.value_at, time_at=found.time_at)
+        if found.refs:
+            keys = self._keys_of(found, symbols, walk.metadata)
+            if keys is None:
+                return self(body, simple=False)
+            walk.keys = keys
+        walk.others = [_read_series(body, start, stop, symbols, walk.metadata) for start, stop in spans]
+        return walk
+
+    def _keys_of(self, found: _Simple, symbols: Sequence[bytes], metadata: dict[str, MetricMetadata]) -> Keys | None:
+        """Give the label bytes of each simple series; None when any turns out not to be simple."""
+        decoded = _references(found.refs, len(symbols))
+        told = {tail: _read_tail(tail, symbols) for tail in set(found.tails)}
+        if decoded is None or None in told.values():
+            return None
+        pairs, cuts = decoded
+        codes, places = np.unique(pairs[:, 0] * len(symbols) + pairs[:, 1], return_inverse=True)
+        names, values = (codes // len(symbols)).tolist(), (codes % len(symbols)).tolist()
+        known = self._pairs
+        numbers = [
+            known.setdefault((symbols[name], symbols[value]), len(known))
+            for name, value in zip(names, values, strict=True)
+        ]
+        numbered = np.array(numbers, np.int32)[places].tobytes()
+        stops = (cuts * 4).tolist()
+        series = [numbered[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+        keys = list(map(self._keys.get, series))
+        for at in [at for at, key in enumerate(keys) if key is None] if None in keys else ():
+            own = pairs[cuts[at - 1] if at else 0 : cuts[at]].tolist()
+            keys[at] = self._keys[series[at]] = b"".join(_label(symbols[name], symbols[value]) for name, value in own)
+        if any(told.values()):
+            _describe_all(found.tails, told, symbols, pairs, cuts, metadata)
+        return cast("Keys", keys)
+
+
+def _describe_all(
+    tails: Sequence[bytes],
+    told: Mapping[bytes, Said | None],
+    symbols: Sequence[bytes],
+    pairs: Ints,
+    cuts: Ints,
+    metadata: dict[str, MetricMetadata],
+) -> None:
+    """Keep what simple series said under their families' names."""
+    named = pairs[:, 0] == (symbols.index(_NAME) if _NAME in symbols else -1)
+    row_of = np.searchsorted(cuts, np.flatnonzero(named), side="right").tolist()
+    for row, name in zip(row_of, pairs[named, 1].tolist(), strict=True):
+        said = told[tails[row]]
+        if said:
+            _describe(metadata, symbols[name], said)
+
+
+def _find(body: bytes, *, simple: bool) -> tuple[_Simple, list[bytes], list[tuple[int, int]]]:
+    """Give the simple series, the symbols, and where all other series are."""
     spans: list[tuple[int, int]] = []
     symbols, at = _read_symbols(body)
     found, end = _Simple(), len(body)
@@ -83,14 +153,7 @@ def walk_symbols(body: bytes, *, simple: bool = True) -> Walk:
         elif number == 5:
             spans.append((start, stop))
         at = stop
-    walk = Walk(value_at=found.value_at, time_at=found.time_at)
-    if found.refs:
-        keys = _keys(found, symbols, walk.metadata)
-        if keys is None:
-            return walk_symbols(body, simple=False)
-        walk.keys = keys
-    walk.others = [_read_series(body, start, stop, symbols, walk.metadata) for start, stop in spans]
-    return walk
+    return found, symbols, spans
 
 
 def _read_symbols(body: bytes) -> tuple[list[bytes], int]:
@@ -150,32 +213,6 @@ def _ends(raw: npt.NDArray[np.uint8], stops: Ints) -> Ints:
     return ends + created
 
 
-def _keys(found: _Simple, symbols: Sequence[bytes], metadata: dict[str, MetricMetadata]) -> list[bytes] | None:
-    """Give the label bytes of each simple series; None when any turns out not to be simple."""
-    decoded = _references(found.refs, len(symbols))
-    if decoded is None:
-        return None
-    pairs, cuts = decoded
-    codes, places = np.unique(pairs[:, 0] * len(symbols) + pairs[:, 1], return_inverse=True)
-    names, values = (codes // len(symbols)).tolist(), (codes % len(symbols)).tolist()
-    texts = np.empty(len(codes), object)
-    texts[:] = [_label(symbols[name], symbols[value]) for name, value in zip(names, values, strict=True)]
-    labels = texts[places].tolist()
-    stops = cuts.tolist()
-    keys = [b"".join(labels[start:stop]) for start, stop in zip([0, *stops], stops, strict=False)]
-    told = {tail: _read_tail(tail, symbols) for tail in set(found.tails)}
-    if None in told.values():
-        return None
-    if any(said for said in told.values()):
-        named = pairs[:, 0] == (symbols.index(_NAME) if _NAME in symbols else -1)
-        row_of = np.searchsorted(cuts, np.flatnonzero(named), side="right").tolist()
-        for row, name in zip(row_of, pairs[named, 1].tolist(), strict=True):
-            said = told[found.tails[row]]
-            if said:
-                _describe(metadata, symbols[name], said)
-    return keys
-
-
 def _references(refs: Sequence[bytes], n_symbols: int) -> tuple[Ints, Ints] | None:
     """Read all label references at once.
 
@@ -207,9 +244,9 @@ def _label(name: bytes, value: bytes) -> bytes:
     return bytes_field(1, bytes_field(1, name) + bytes_field(2, value))
 
 
-def _read_tail(tail: bytes, symbols: Sequence[bytes]) -> tuple[MetricMetadata, ...] | None:
+def _read_tail(tail: bytes, symbols: Sequence[bytes]) -> Said | None:
     """Read what follows a sample: nothing or one MetricMetadata; None when anything else is there."""
-    said: tuple[MetricMetadata, ...] = ()
+    said: Said = ()
     for number, kind, start, stop in fields(tail, 0, len(tail)):
         if number == 5 and kind == BYTES:
             said = _read_metadata(tail, start, stop, symbols)
@@ -218,7 +255,7 @@ def _read_tail(tail: bytes, symbols: Sequence[bytes]) -> tuple[MetricMetadata, .
     return said
 
 
-def _read_metadata(body: bytes, at: int, end: int, symbols: Sequence[bytes]) -> tuple[MetricMetadata, ...]:
+def _read_metadata(body: bytes, at: int, end: int, symbols: Sequence[bytes]) -> Said:
     numbers = {1: 0, 3: 0, 4: 0}
     for number, kind, start, stop in fields(body, at, end):
         if number in numbers:
@@ -231,7 +268,7 @@ def _read_metadata(body: bytes, at: int, end: int, symbols: Sequence[bytes]) -> 
     return (MetricMetadata(said, help_text, unit),)
 
 
-def _describe(metadata: dict[str, MetricMetadata], name: bytes, said: tuple[MetricMetadata, ...]) -> None:
+def _describe(metadata: dict[str, MetricMetadata], name: bytes, said: Said) -> None:
     """Keep what a series said under its family's name."""
     family = name.decode(errors="replace")
     if said[0].type in _WHOLE:
@@ -243,7 +280,7 @@ def _read_series(
     body: bytes, at: int, end: int, symbols: Sequence[bytes], metadata: dict[str, MetricMetadata]
 ) -> WireSeries:
     series, refs = WireSeries(), list[int]()
-    said: tuple[MetricMetadata, ...] = ()
+    said: Said = ()
     for number, kind, start, stop in fields(body, at, end):
         if number in (2, 3, 4, 5):
             want(kind, BYTES, start, f"field {number} of TimeSeries")

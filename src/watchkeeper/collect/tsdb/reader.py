@@ -54,17 +54,33 @@ def read_block(block: Block, span: Span, found: Found) -> Iterator[tuple[str, Hi
         if match_all(span.matchers, one.labels):
             by_source.setdefault(source_of(one.labels), []).append(one)
     deleted = block.tombstones()
+    batch: list[IndexedSeries] = []
+    sizes: list[tuple[str, int]] = []  # sources in the batch, and how many series of each
+    samples = 0
     for source, series in sorted(by_source.items()):
-        batch: list[IndexedSeries] = []
-        size = 0
         for one in series:
-            size += len(one.refs) * CHUNK_SAMPLES
+            if not sizes or sizes[-1][0] != source:
+                sizes.append((source, 0))
             batch.append(one)
-            if size > _BATCH_SAMPLES:
-                yield source, _read_chunks(block, batch, span, deleted, found)
-                batch, size = [], 0
-        if batch:
-            yield source, _read_chunks(block, batch, span, deleted, found)
+            sizes[-1] = source, sizes[-1][1] + 1
+            samples += len(one.refs) * CHUNK_SAMPLES
+            if samples > _BATCH_SAMPLES:
+                yield from _parted(_read_chunks(block, batch, span, deleted, found), sizes)
+                batch, sizes, samples = [], [], 0
+    if batch:
+        yield from _parted(_read_chunks(block, batch, span, deleted, found), sizes)
+
+
+def _parted(history: History, sizes: Sequence[tuple[str, int]]) -> Iterator[tuple[str, History]]:
+    """Part series that were read together by their source."""
+    ends = np.cumsum(history.counts)
+    first = at = 0
+    for source, count in sizes:
+        last = first + count
+        end = int(ends[last - 1])
+        series, counts = history.series[first:last], history.counts[first:last]
+        yield source, History(series, counts, history.times[at:end], history.values[at:end])
+        first, at = last, end
 
 
 def _read_chunks(
