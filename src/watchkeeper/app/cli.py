@@ -25,7 +25,7 @@ _COMMANDS = {
     "targets": "ask",
     "alerts": "ask",
     "logs": "ask",
-    "silence": "ask",
+    "silence": "silences",
     "why": "oncall",
     "ack": "oncall",
     "incident": "oncall",

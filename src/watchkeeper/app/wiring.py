@@ -24,6 +24,7 @@ from watchkeeper.api import (
     prometheus,
     remote_read,
     runbooks,
+    silences,
     status,
     tsdb,
     users,
@@ -191,6 +192,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
             *inbox.routes(desk),
             *alert_history.routes(why),
             *on_call.routes(desk, why, url),
+            *silences.routes(desk),
         ]
     if has("show"):
         routes += [

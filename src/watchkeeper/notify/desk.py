@@ -29,6 +29,7 @@ from watchkeeper.notify.matcher import Matchers
 from watchkeeper.notify.mute import MuteTimes
 from watchkeeper.notify.notification import Means
 from watchkeeper.notify.oncall_settings import OnCallSettings
+from watchkeeper.notify.recurring import RecurringBook
 from watchkeeper.notify.render import shown_config
 from watchkeeper.notify.route import Route, build_routes
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig
@@ -109,6 +110,7 @@ class Desk:
         self._on_call = OnCallSettings()
         self.acks = AckBook(state, clock, self._on_call.acks_max)
         self._escalator = Escalator((), self.acks, self._ledger)
+        self.recurring = RecurringBook(state, clock, self._silencing, self._on_call.recurring_silences_max)
         self._log = NotificationLog((), partial(save_notifications, state))
         self._taking = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -126,6 +128,7 @@ class Desk:
     async def start(self) -> None:
         """Take over what the state store has and begin to send."""
         await self.load()
+        await self.recurring.make_due()
         self._ledger.start()
         self._runner = asyncio.create_task(self._run(), name="notify")
 
@@ -134,6 +137,7 @@ class Desk:
         stored, entries = await asyncio.to_thread(lambda: (load_alerts(self._state), load_notifications(self._state)))
         silences = await self._silencing.load()
         await self.acks.load()
+        await self.recurring.load()
         if self._on_call.escalations:
             since_ms = self._clock.now_ms() - _ESCALATION_LOOKS_BACK_MS
             self._escalator.restore(await asyncio.to_thread(find_tellings, self._state, since_ms))
@@ -356,6 +360,7 @@ class Desk:
         self._escalator.forget(gone)
         await self.acks.forget(gone)
         self._ledger.forget_places({one.fingerprint for one in self._book})
+        await self.recurring.make_due()
         await self._silencing.forget(now_ms - self._settings.silence_retention_ms)
         await self._log.maintain(now_ms)
         await self._ledger.maintain(now_ms)
@@ -431,6 +436,11 @@ class Desk:
     def ack_lasts_ms(self) -> int:
         """How long an acknowledgement lasts that does not say."""
         return self._on_call.ack_lasts
+
+    @property
+    def silence_rules(self) -> OnCallSettings:
+        """What is said about silences: who owns what, from when on to ask."""
+        return self._on_call
 
     @property
     def started_ms(self) -> int:

@@ -2,7 +2,8 @@
 
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.notify.escalate import Escalation
-from watchkeeper.notify.field_types import Duration, Several
+from watchkeeper.notify.field_types import Duration, MatcherLines, Several
+from watchkeeper.notify.matcher import LabelMatcher
 from watchkeeper.notify.schedule import Schedule
 
 
@@ -16,13 +17,28 @@ class Digest(Schedule):
     receiver: str = setting("", "The receiver's name.", min_length=1, validate_default=True)
 
 
+class OwnServices(Settings):
+    """Alerts that people without the Editor role may silence: their own."""
+
+    people: Several[str] = setting((), "Logins.")
+    matchers: MatcherLines = setting((), 'What a silence must contain, such as service="api".')
+
+
 class OnCallSettings(Settings):
-    """Acknowledgement, escalation, digests."""
+    """Acknowledgement, escalation, digests, silences."""
 
     ack_lasts: Duration = setting(14_400_000, "How long an acknowledgement lasts by itself; 4h.", ge=60_000)
     acks_max: int = setting(50_000, "At most so many acknowledgements at a time.", unit="acknowledgements")
     escalations: Several[Escalation] = setting((), "Who is told when nobody acknowledges.")
     digests: Several[Digest] = setting((), "Receivers that are told by a schedule.")
+
+    own_services: Several[OwnServices] = setting((), "What Viewers may silence.")
+    silence_asks_beyond: int = setting(20, "A silence that mutes more must be confirmed.", unit="alerts", ge=0)
+    recurring_silences_max: int = setting(1000, "At most so many recurring silences.", unit="silences")
+
+    def owned_by(self, login: str) -> list[tuple[LabelMatcher, ...]]:
+        """Give the matchers of a person's own services."""
+        return [one.matchers for one in self.own_services if login in one.people and one.matchers]
 
     def schedules(self) -> dict[str, Schedule]:
         """Give the schedule of each receiver that has one."""

@@ -45,6 +45,15 @@ class Silencing:
         async with self._changing:
             await self._save(self.book.plan_end(silence_id, self._clock.now_ms()))
 
+    async def make(self, silences: Sequence[Silence]) -> None:
+        """Make silences whose ids are given, those that are not there yet; on the disk when it returns.
+
+        raises  Refused when they could not be written
+        """
+        async with self._changing:
+            known = {one.id for one in self.book}
+            await self._save([one for one in silences if one.id not in known])
+
     def find(self, matchers: Matchers = (), created_by: Sequence[str] = ()) -> list[Silence]:
         """Give the silences that have all of these matchers among their own, in the API's order."""
         found = filtered_silences(self.book, matchers)

@@ -1,8 +1,7 @@
-"""Commands that ask a running server: query, targets, alerts, logs, silence."""
+"""Commands that ask a running server: query, targets, alerts, logs."""
 
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -12,10 +11,8 @@ from rich.table import Table
 from watchkeeper.app.commands.asking import (
     cell,
     labels_text,
-    matcher_text,
     plain,
     print_json,
-    read_matcher,
     server_at,
     server_options,
     when,
@@ -149,66 +146,3 @@ def _print_lines(data: dict[str, Any], start_ns: int, *, quiet: bool) -> int:
             click.echo(f"{when(when_ns / 1e9)} {plain(text) if sys.stdout.isatty() else text}")
         start_ns = max(start_ns, when_ns + 1)
     return start_ns
-
-
-@click.group()
-def silence() -> None:
-    """Mute alerts: add, list, expire."""
-
-
-@silence.command("add")
-@click.argument("matchers", nargs=-1, required=True)
-@click.option("--duration", default="1h", show_default=True)
-@click.option("--comment", required=True, help="Why; shown to everyone.")
-@click.option("--author", envvar="USER", default="", help="Who; the caller's name by default.")
-@server_options
-def silence_add(
-    matchers: tuple[str, ...], duration: str, comment: str, author: str, url: str, key: str, as_json: bool
-) -> None:
-    r"""Mute the alerts that satisfy all MATCHERS from now on.
-
-    \b
-    watchkeeper silence add alertname=RedisDown 'instance=~"cache-.*"' --comment 'moving the cache' --duration 2h
-    """
-    now_s = time.time()
-    body = {
-        "matchers": [read_matcher(text) for text in matchers],
-        "startsAt": datetime.fromtimestamp(now_s, UTC).isoformat(),
-        "endsAt": datetime.fromtimestamp(now_s + parse_duration(duration) / 1000, UTC).isoformat(),
-        "createdBy": author,
-        "comment": comment,
-    }
-    answer = server_at(url, key).send("POST", "/api/v2/silences", body)
-    print_json(answer) if as_json else click.echo(answer["silenceID"])
-
-
-@silence.command("list")
-@click.option("--expired", is_flag=True, help="Those that are over, too.")
-@server_options
-def silence_list(expired: bool, url: str, key: str, as_json: bool) -> None:
-    """List silences."""
-    answer = server_at(url, key).get("/api/v2/silences")
-    if as_json:
-        print_json(answer)
-        return
-    table = Table("id", "state", "matchers", "ends", "by", "comment", box=None)
-    for one in answer:
-        state = one["status"]["state"]
-        if state == "expired" and not expired:
-            continue
-        matchers = " ".join(matcher_text(matcher) for matcher in one["matchers"])
-        cells = (cell(one["createdBy"]), cell(one["comment"]))
-        table.add_row(one["id"], state, cell(matchers), one["endsAt"][:19], *cells)
-    Console().print(table)
-
-
-@silence.command("expire")
-@click.argument("ids", nargs=-1, required=True)
-@server_options
-def silence_expire(ids: tuple[str, ...], url: str, key: str, as_json: bool) -> None:
-    """End silences now."""
-    del as_json
-    server = server_at(url, key)
-    for one in ids:
-        server.send("DELETE", f"/api/v2/silence/{one}")
-        click.echo(one)

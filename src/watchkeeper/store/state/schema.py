@@ -98,6 +98,21 @@ silences = Table(
     Column("annotations", Text, nullable=False, default="{}"),  # JSON mapping
 )
 
+recurring_silences = Table(
+    "recurring_silences",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("body", Text, nullable=False),  # JSON: matchers, schedule, lasts_ms, created_by, comment
+    Column("updated_ms", BigInteger, nullable=False),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", String(190), primary_key=True),
+    Column("seen_ms", BigInteger, nullable=False),
+)
+
 alerts = Table(
     "alerts",
     metadata,
@@ -192,12 +207,14 @@ __all__ = [
     "dashboards",
     "flags",
     "folders",
+    "heartbeats",
     "inbox",
     "keys",
     "ledger",
     "ledger_alerts",
     "metadata",
     "notification_log",
+    "recurring_silences",
     "sessions",
     "silences",
     "users",
