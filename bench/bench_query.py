@@ -1,7 +1,7 @@
 """Dashboard queries beside the real Prometheus: the same samples, the same requests over HTTP, JSON on both sides.
 
 A third process is ours without its cache of decoded samples ("cold"): every query decodes what it reads. All three are
-loaded by remote write; ours is given time to merge its chunks, as it would have had by the time samples are hours old.
+loaded by remote write; ours is given time to move old samples into blocks, as it would have had in hours.
 
     python -m bench.bench_query [--series 500] [--hours 6] [--targets 10] [--times 5]
 """
@@ -34,7 +34,7 @@ STEP_S = 60
 _BODY_ROWS = 120
 _REQUEST_S = 20
 _READY_S = 30
-_MERGED_S = 40
+_SETTLED_S = 40
 _WHOLE_RUN_S = 150
 _BOUNDS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "+Inf")
 _JSON = {"Content-Type": "application/json"}
@@ -191,16 +191,16 @@ def watchkeeper(folder: Path, cache_bytes: int | None) -> tuple[list[str], int]:
     return [sys.executable, "-m", "watchkeeper.app", "up", *where, "--auth", "none", "--log-level", "error"], port
 
 
-def wait_merged(servers: list[Server], samples: int) -> None:
-    """Wait until most samples lie in merged chunks, or for a while."""
-    deadline = time.monotonic() + _MERGED_S
+def wait_settled(servers: list[Server]) -> None:
+    """Wait until old samples lie in blocks, or for a while."""
+    deadline = time.monotonic() + _SETTLED_S
     while time.monotonic() < deadline:
-        merged = [_metric(server, "watchkeeper_metrics_merged_samples_total") for server in servers]
-        if min(merged) >= samples / 2:
-            time.sleep(1)  # for those that come last
+        blocks = [_metric(server, "prometheus_tsdb_blocks_loaded") for server in servers]
+        if min(blocks) >= 1:
+            time.sleep(2)  # for compaction
             return
         time.sleep(0.5)
-    print(f"merged so far: {merged}")
+    print(f"blocks so far: {blocks}")
 
 
 def _metric(server: Server, name: str) -> float:
@@ -271,7 +271,7 @@ def run(options: argparse.Namespace) -> None:
         for body in bodies(options, start_ms):
             for server in servers:
                 server.ask("POST", "/api/v1/write", body, headers)
-        wait_merged(servers[1:], int(options.series * options.hours * 3_600_000 / INTERVAL_MS))
+        wait_settled(servers[1:])
         print(f"{options.series} series x {options.hours:g} h in {options.targets} targets, best of {options.times}")
         for title, instant in ((f"range/{STEP_S} s", False), ("instant", True)):
             report(title, *(measure(server, end_ms / 1000, options, instant=instant) for server in servers))

@@ -9,6 +9,7 @@ import pytest
 from tests.doubles import SplitClock
 from tests.store.simfiles import SimFiles
 
+from watchkeeper.model.errors import Refused
 from watchkeeper.model.frame import ABSENT, Row
 from watchkeeper.model.labels import Labels
 from watchkeeper.model.matchers import Matcher
@@ -78,6 +79,27 @@ def test_series_that_end_do_not_make_room_for_others_within_the_hour() -> None:
         clock.pass_s(3600)
         await db.keep_up()
         assert scrape(db, clock, users(1000, 5)) == {}
+        await db.stop()
+
+    run(scenario)
+
+
+def test_more_samples_a_second_than_allowed_are_refused_and_taken_later() -> None:
+    async def scenario() -> None:
+        clock = SplitClock(NOW_MS)
+        db = make(clock, samples_per_s_max=100)
+        await db.start()
+        layout = db.layout("a", users(0, 100))
+        stored = refused = 0
+        for _ in range(300):  # ten times as many as allowed, for thirty seconds
+            clock.pass_s(0.1)
+            try:
+                stored += db.append([Row(layout, clock.ms, np.ones(100))]).stored
+            except Refused:
+                refused += 1
+        assert 4000 <= stored <= 4200 and refused > 250
+        clock.pass_s(10)
+        assert db.append([Row(layout, clock.ms, np.ones(100))]).stored == 100
         await db.stop()
 
     run(scenario)

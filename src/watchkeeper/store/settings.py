@@ -89,6 +89,13 @@ class MetricSettings(Settings):
         unit="series",
         ge=1,
     )
+    samples_per_s_max: int = setting(
+        0,
+        "Samples a second, over ten seconds; while there are more, writes are refused (503) and tried again by their"
+        " senders. 0: no limit.",
+        unit="samples",
+        ge=0,
+    )
     labels_max: int = setting(200, "A series with more labels is refused.", unit="labels", ge=1)
     label_name_length_max: int = setting(1024, "A series with a longer label name is refused.", unit="characters", ge=1)
     label_value_length_max: int = setting(

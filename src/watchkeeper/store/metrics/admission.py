@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import structlog
 
+from watchkeeper.model.errors import Refused
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, OverlaySymbols, Symbols
 from watchkeeper.model.metrics import counter
 from watchkeeper.store.metrics.columns import ColumnIndex, code_labels
@@ -19,6 +20,7 @@ from watchkeeper.store.settings import MetricSettings
 log = structlog.get_logger(__name__)
 
 _HOUR_S = 3600.0
+_RATE_S = 10  # over which the rate of samples is counted
 _NAMED_MAX = 100  # metrics that have a counter of their own
 
 REFUSED_SERIES = counter(
@@ -48,6 +50,7 @@ class Admission:
         self._settings, self._symbols, self._now_s = settings, symbols, now_s
         self._hours: dict[str, _Hour] = {}
         self._named: set[str] = set()
+        self._left, self._left_at_s = float(settings.samples_per_s_max * _RATE_S), now_s()
 
     def refused(self, source: str, index: ColumnIndex, series: Sequence[Labels]) -> dict[int, str]:
         """Give the places of the series that are not taken, and why."""
@@ -61,6 +64,21 @@ class Admission:
         if max(len(index.hashes), hour.total) + len(series) > settings.series_max_per_metric:
             found |= self._exploding(source, index, series, hour)
         return found
+
+    def count(self, samples: int) -> None:
+        """Count samples that are about to be written.
+
+        raises  Refused when there were too many within the last seconds; they are not counted then
+        """
+        limit = self._settings.samples_per_s_max
+        if not limit:
+            return
+        now_s = self._now_s()
+        left = min(limit * _RATE_S, self._left + (now_s - self._left_at_s) * limit)
+        self._left, self._left_at_s = left, now_s
+        if left <= 0:
+            raise Refused(f"samples_per_s_max: got more than {limit} samples a second, want at most that", 2)
+        self._left -= samples
 
     def note(self, source: str, fresh: LabelTable) -> None:
         """Count series that were taken anew."""

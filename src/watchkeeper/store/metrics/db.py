@@ -209,6 +209,7 @@ class MetricDb:
             raise Refused("cannot append samples: got a store that is starting or stopped, want it ready", 5)
         if self._room is not None:
             self._room.check()
+        self._frames.admission.count(sum(len(row.values) for row in rows))
         limit_ms = self._clock.now_ms() + self._settings.future_ms_max
         alone = len(rows) == 1 or len({row.layout.source for row in rows}) == len(rows)
         verdicts = [self._check(row, limit_ms, alone) for row in rows]

@@ -33,7 +33,7 @@ class Frames:
     """
 
     def __init__(self, symbols: Symbols, settings: MetricSettings, now_s: Callable[[], float]) -> None:
-        self._admission = Admission(settings, symbols, now_s)
+        self.admission = Admission(settings, symbols, now_s)
         self._symbols, self._settings = symbols, settings
         self.sealer = Sealer()
         self._current: dict[str, Frame] = {}
@@ -59,7 +59,7 @@ class Frames:
         raises  OverLimit
         """
         frame = self._frame(source)
-        refused = self._admission.refused(source, frame.index, series)
+        refused = self.admission.refused(source, frame.index, series)
         if refused:
             series = [labels for at, labels in enumerate(series) if at not in refused]
         if not self._fits(frame, series):
@@ -69,7 +69,7 @@ class Frames:
         before = frame.width
         layout = self._layout(frame, code_labels(series, self._symbols))
         if frame.width > before:
-            self._admission.note(source, frame.table_of(np.arange(before, frame.width, dtype=np.int32)))
+            self.admission.note(source, frame.table_of(np.arange(before, frame.width, dtype=np.int32)))
         return frame.layout_without(layout, refused) if refused else layout
 
     def renewed(self, layout: FrameLayout) -> FrameLayout:
