@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from watchkeeper.rules.unit_tests import run_unit_tests
+from watchkeeper.rules.unit_tests import junit, run_unit_tests
 
 CELERY = Path(__file__).parents[3] / "shared/alert_rules/upstream/celery-exporter"
 RULES = """
@@ -27,6 +27,10 @@ groups:
   - {record: fixed, expr: 1}
   - {record: doubled, expr: fixed * 2}
   - {record: counted, expr: "sum without (instance) (count_over_time(test[1m]))"}
+- name: twice
+  rules:
+  - {record: both, expr: 1, labels: {when: always}}
+  - {record: both, expr: 1, labels: {when: always}}
 - name: reader
   rules:
   - {record: seen, expr: doubled}
@@ -131,6 +135,15 @@ def test_verdict_is_promtools(promtool: str, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.peer
+def test_two_rules_that_write_one_series_fail_as_with_promtool(promtool: str, tmp_path: Path) -> None:
+    path = write(tmp_path, [CASES["nothing"]])
+    (tmp_path / "r.yml").write_text("groups: [{name: g, rules: [{record: a, expr: '1'}, {record: a, expr: '2'}]}]")
+    (outcome,) = run_unit_tests([path])
+    assert outcome.failures == ("    rule: a, time: 0s, err: duplicate sample for timestamp",)
+    assert not passes(promtool, path)
+
+
+@pytest.mark.peer
 def test_a_well_known_exporters_own_tests_pass_as_with_promtool(promtool: str, tmp_path: Path) -> None:
     if not CELERY.is_dir():
         pytest.skip(f"{CELERY} is absent")
@@ -165,6 +178,17 @@ def test_failure_shows_what_was_expected_and_got(tmp_path: Path) -> None:
 def test_tests_are_chosen_by_name(tmp_path: Path) -> None:
     path = write(tmp_path, [{"name": "bad", **CASES["wrong value"]}, {"name": "good", **CASES["fires"]}])
     assert run_unit_tests([path], only=lambda name: name == "good")[0].failures == ()
+
+
+def test_results_are_written_as_junit_does(tmp_path: Path) -> None:
+    path = write(tmp_path, [{"name": "bad", **CASES["wrong value"]}, {"name": "good", **CASES["fires"]}])
+    (tmp_path / "none.yml").write_text("what: 1")
+    report = junit(run_unit_tests([path, tmp_path / "none.yml"])).decode()
+    assert 't.yml" tests="2" failures="1" errors="0" skipped="0"' in report
+    assert '<testcase name="bad"><failure>    expr: "doubled", time: 1m,' in report
+    assert '<testcase name="good" />' in report
+    assert 'tests="1" failures="0" errors="1"' in report
+    assert '<testcase name="unknown"><error>' in report
 
 
 @pytest.mark.peer

@@ -226,8 +226,9 @@ class Group:
             self.samples += len(series)
             if isinstance(rule, AlertingRule) and self._evaluations_to_restore > 1:
                 series = restore.held_open(rule, self.memory) | series
-        doubled = into.keys() & series.keys()
-        if doubled:
+        doubled = [labels for labels in into.keys() & series.keys() if into[labels] != series[labels]]
+        if doubled and rule.health.state == "ok":
+            rule.health.state, rule.health.last_error = "err", "duplicate sample for timestamp"
             log.warning("rule_series_doubled", group=self.key, rule=rule.name, count=len(doubled))
         for labels, value in series.items():
             into.setdefault(labels, value)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from xml.etree import ElementTree as ET
 
 from pydantic import BeforeValidator
 
@@ -97,16 +98,38 @@ class UnitTestFile(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class TestOutcome:
+    """What became of one test; its failures are texts for a person."""
+
+    __test__ = False
+
+    name: str
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one file of tests.
 
-    failures  texts for a person; empty when all passed
+    tests     those that ran
+    fault     why the file cannot be run at all
     warnings  patterns that no rule file matches
     """
 
     path: str
-    failures: tuple[str, ...]
+    tests: tuple[TestOutcome, ...] = ()
+    fault: str = ""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Texts for a person; empty when all passed."""
+        found = [
+            f"    name: {test.name},\n{failure}" if test.name else failure
+            for test in self.tests
+            for failure in test.failures
+        ]
+        return (self.fault, *found) if self.fault else tuple(found)
 
 
 def run_unit_tests(paths: Sequence[Path], only: Callable[[str], bool] = lambda _: True) -> list[Outcome]:
@@ -122,19 +145,18 @@ def _run_file(path: Path, only: Callable[[str], bool]) -> Outcome:
     try:
         config, files = _read(path, warnings)
     except (BadInput, OSError) as error:
-        return Outcome(str(path), (str(error),), tuple(warnings))
-    return Outcome(str(path), tuple(_run_tests(config, files, only)), tuple(warnings))
+        return Outcome(str(path), fault=str(error), warnings=tuple(warnings))
+    return Outcome(str(path), tuple(_run_tests(config, files, only)), warnings=tuple(warnings))
 
 
-def _run_tests(config: UnitTestFile, files: Sequence[RuleFile], only: Callable[[str], bool]) -> Iterator[str]:
+def _run_tests(config: UnitTestFile, files: Sequence[RuleFile], only: Callable[[str], bool]) -> Iterator[TestOutcome]:
     for group in config.tests:
         if only(group.name):
             try:
                 failures = asyncio.run(_Trial(config, group, files).run())
             except WatchkeeperError as error:
                 failures = [str(error)]
-            named = f"    name: {group.name},\n" if group.name else ""
-            yield from (f"{named}{failure}" for failure in failures)
+            yield TestOutcome(group.name, tuple(failures))
 
 
 def _read(path: Path, warnings: list[str]) -> tuple[UnitTestFile, list[RuleFile]]:
@@ -263,6 +285,29 @@ class _Trial:
         if self._config.fuzzy_compare:
             return nearly_equal(got, wanted)
         return abs(got - wanted) <= _EXACT * abs(wanted)
+
+
+def junit(outcomes: Sequence[Outcome]) -> bytes:
+    """Write outcomes as JUnit's XML, a suite a file, as promtool does."""
+    suites = ET.Element("testsuites")
+    for outcome in outcomes:
+        failed = sum(bool(test.failures) for test in outcome.tests)
+        counts = {
+            "tests": len(outcome.tests) or 1,
+            "failures": failed,
+            "errors": int(bool(outcome.fault)),
+            "skipped": 0,
+        }
+        numbers = {name: str(count) for name, count in counts.items()}
+        suite = ET.SubElement(suites, "testsuite", {"name": outcome.path, **numbers, "timestamp": ""})
+        if outcome.fault:
+            case = ET.SubElement(suite, "testcase", {"name": "unknown"})
+            ET.SubElement(case, "error").text = outcome.fault
+        for test in outcome.tests:
+            case = ET.SubElement(suite, "testcase", {"name": test.name})
+            for failure in test.failures:
+                ET.SubElement(case, "failure").text = failure
+    return ET.tostring(suites, "utf-8")
 
 
 def _difference(head: str, wanted: list[str], got: list[str]) -> str:

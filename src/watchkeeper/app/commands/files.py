@@ -82,19 +82,25 @@ def test_promql(files: tuple[Path, ...]) -> int:
 
 @test.command("rules")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--run", "pattern", default="", help="Only test groups whose name this regular expression finds.")
-def test_rules(files: tuple[Path, ...], pattern: str) -> int:
+@click.option(
+    "--run", "patterns", multiple=True, help="Only tests whose name this regular expression finds; repeatable."
+)
+@click.option("--junit", "report", type=click.Path(path_type=Path), help="Write the results as JUnit XML.")
+def test_rules(files: tuple[Path, ...], patterns: tuple[str, ...], report: Path | None) -> int:
     r"""Run unit tests of rules, in promtool's file format.
 
     Exit status 0 when every test of every file passes.
 
     \b
     watchkeeper test rules alerts_test.yml
+    watchkeeper test rules tests/*.yml --run '^disk' --junit report.xml
     """
-    from watchkeeper.rules.unit_tests import run_unit_tests  # noqa: PLC0415 (`check` has no use for an engine)
+    from watchkeeper.rules.unit_tests import junit, run_unit_tests  # noqa: PLC0415 (`check` has no use for an engine)
 
-    chosen = compile_pattern(pattern)
-    outcomes = run_unit_tests(files, lambda name: chosen.search(name) is not None)
+    chosen = [compile_pattern(pattern) for pattern in patterns]
+    outcomes = run_unit_tests(files, lambda name: not chosen or any(one.search(name) is not None for one in chosen))
+    if report is not None:
+        report.write_bytes(junit(outcomes))
     for outcome in outcomes:
         click.echo(f"Unit Testing:  {outcome.path}")
         for warning in outcome.warnings:

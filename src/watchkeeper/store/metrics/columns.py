@@ -11,8 +11,9 @@ from watchkeeper.model.labels import Codes, Labels, LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher, match_table
 
 Hashes = npt.NDArray[np.uint64]
-_MATCHES_MAX = 32
-_MATCHED_MAX = 64
+_MATCHES_MAX = 1024  # selectors remembered of one frame
+_MATCHED_PER_SERIES = 4  # and how many columns all of them may name, as a multiple of the frame's
+_MATCHED_MIN = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,12 +25,18 @@ class Match:
     hashes: Hashes
 
 
+_NOTHING = Match(  # for all selectors that match no column
+    np.empty(0, np.int32), LabelTable((), np.zeros((0, 0), np.int32), Symbols()), np.empty(0, np.uint64)
+)
+
+
 class Matches:
     """What was asked of a frame lately and is likely to be asked again: rules and dashboards repeat themselves."""
 
     def __init__(self, table: LabelTable, hashes: Hashes) -> None:
         self._table, self._hashes = table, hashes
         self._known: dict[tuple[Matcher, ...], Match] = {}
+        self._room = max(_MATCHED_MIN, _MATCHED_PER_SERIES * len(table))
 
     def find(self, matchers: tuple[Matcher, ...]) -> Match:
         """Give the columns that satisfy all matchers. Safe from any thread."""
@@ -38,10 +45,10 @@ class Matches:
             return known
         columns = np.flatnonzero(match_table(matchers, self._table)).astype(np.int32)
         found = Match(columns, self._table.take(columns), self._hashes[columns])
-        if len(columns) <= _MATCHED_MAX:  # of small selections finding the columns is most of the work
-            if len(self._known) >= _MATCHES_MAX:
-                self._known = {}
-            self._known[matchers] = found
+        if len(self._known) >= _MATCHES_MAX or len(columns) > self._room:
+            self._known, self._room = {}, max(_MATCHED_MIN, _MATCHED_PER_SERIES * len(self._table))
+        self._room -= len(columns)
+        self._known[matchers] = found if len(columns) else _NOTHING
         return found
 
 
