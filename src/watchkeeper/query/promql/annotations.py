@@ -5,30 +5,30 @@ source  Prometheus 3.5, util/annotations/annotations.go
 
 from collections.abc import Iterable
 
-from watchkeeper.query.promql.ast import Expr
+from watchkeeper.query.promql.ast import Expr, unwrapped
 
 _SHOWN_MAX = 10  # of each kind, as in Prometheus' API
 
 
 class Annotations:
-    """Notes of one query, each text once; positions are those of the expression in the query's text."""
+    """Notes of one query, each text once, with where it was last noted: inside any brackets round the expression."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._warnings: dict[str, None] = {}
-        self._infos: dict[str, None] = {}
+        self._warnings: dict[str, str] = {}
+        self._infos: dict[str, str] = {}
 
     def warn(self, message: str, at: Expr) -> None:
         """Add a warning: the answer may be wrong."""
-        self._warnings[f"PromQL warning: {message} ({self._position(at)})"] = None
+        self._warnings[f"PromQL warning: {message}"] = f" ({self._position(at)})"
 
     def inform(self, message: str, at: Expr) -> None:
         """Add an info: the query may not be what was meant."""
-        self._infos[f"PromQL info: {message} ({self._position(at)})"] = None
+        self._infos[f"PromQL info: {message}"] = f" ({self._position(at)})"
 
     def pass_on(self, warnings: Iterable[str]) -> None:
         """Add what the store warns of: the answer may be incomplete."""
-        self._warnings.update(dict.fromkeys(warnings))
+        self._warnings.update(dict.fromkeys(warnings, ""))
 
     @property
     def warnings(self) -> list[str]:
@@ -39,11 +39,12 @@ class Annotations:
         return _shown(self._infos, "info")
 
     def _position(self, at: Expr) -> str:
+        at = unwrapped(at)
         before = self._text[: at.start]
         return f"{before.count(chr(10)) + 1}:{at.start - before.rfind(chr(10))}"
 
 
-def _shown(notes: dict[str, None], kind: str) -> list[str]:
-    texts = list(notes)
+def _shown(notes: dict[str, str], kind: str) -> list[str]:
+    texts = [text + place for text, place in notes.items()]
     left_out = len(texts) - _SHOWN_MAX
     return [*texts[:_SHOWN_MAX], f"{left_out} more {kind} annotations omitted"] if left_out > 0 else texts

@@ -75,7 +75,7 @@ def _vectors(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:
     swapped = matching.card == "one-to-many"
     many, one = (right, left) if swapped else (left, right)
     many_ids, one_ids, groups = _signatures(query, matching, many.labels, one.labels)
-    one = _once_a_group(matching, one, one_ids, many_ids, swapped=swapped)
+    one = _once_a_group(matching, one, one_ids, np.asarray(many.present.any(axis=0)), swapped=swapped)
     if matching.fill != (None, None):
         (many, many_ids), (one, one_ids) = _filled(query, matching, (many, many_ids), (one, one_ids), groups)
     many_at, one_at = _pairs(many_ids, one_ids, groups)
@@ -143,16 +143,19 @@ def _pairs(many_ids: Ints, one_ids: Ints, groups: int) -> tuple[Ints, Ints]:
     return many_at, order[np.repeat(starts, sizes) + within]
 
 
-def _once_a_group(matching: Matching, one: Vector, ids: Ints, other_ids: Ints, *, swapped: bool) -> Vector:
-    """Check that the one side has one series a group at each step."""
-    del other_ids  # Prometheus refuses doubles on the one side whether or not they have partners
+def _once_a_group(matching: Matching, one: Vector, ids: Ints, others: Mask, *, swapped: bool) -> Vector:
+    """Check that the one side has one series a group at each step at which the other side has any, partner or not.
+
+    others  bool[steps]
+    """
     if len(np.unique(ids)) == len(ids):
         return one
     order = np.argsort(ids, kind="stable")
     starts = np.nonzero(np.diff(ids[order], prepend=-1))[0]
     counts = np.add.reduceat(one.present[order].astype(np.int32), starts, axis=0)
-    if (counts > 1).any():
-        where, step = (int(found[0]) for found in np.nonzero(counts > 1))
+    doubled = (counts > 1) & others
+    if doubled.any():
+        where, step = (int(found[0]) for found in np.nonzero(doubled))
         members = order[starts[where] :]
         members = members[ids[members] == ids[order[starts[where]]]]
         doubles = one.labels.take(members[one.present[members, step]][:2])

@@ -4,10 +4,12 @@ source  Prometheus 3.5, promql/engine.go evaluator.eval
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from watchkeeper.model.frame import Floats
+from watchkeeper.model.labels import LabelTable
 from watchkeeper.query.promql import aggregate, binary, extended, info, rank, select
 from watchkeeper.query.promql.ast import (
     Aggregate,
@@ -172,14 +174,15 @@ def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
         gone = np.asarray(~there.any(axis=0))
         answer = Applied(node, [], query, steps).lone(np.ones(1), gone, absent_labels(node.args[0]))
         return answer if gone.any() else answer.take(np.zeros(0, np.int64))
-    _check_arguments(query, node, numbers)
+    if node.name == "quantile_over_time" and ranges.samples().any():
+        rank.warn_of_quantile(query, node.args[0], numbers[0])
     values, present = ranges.apply(_with_numbers(table.RANGE[node.name], numbers))
     seen = ever(present)
     labels = ranges.labels
     if not seen.all():
         labels, values, present = labels.take(seen), values[seen], present[seen]
     if node.name in ("rate", "increase"):
-        _inform_of_gauges(query, node, ranges)
+        _inform_of_gauges(query, node, labels)
     vector = Vector(labels, values, present)
     return vector if node.name in table.KEEP_NAME else nameless(vector)
 
@@ -188,10 +191,11 @@ def _extended_call(query: Query, node: Call, selector: MatrixSelector, steps: St
     ranges, values, present = extended.moved(query, node, selector, steps)
     if query.tally is not None:
         query.tally.add(ranges.samples())
-    if node.name in ("rate", "increase"):
-        _inform_of_gauges(query, node, ranges)
     seen = ever(present)
-    return nameless(Vector(ranges.labels.take(seen), values[seen], present[seen]))
+    labels = ranges.labels.take(seen)
+    if node.name in ("rate", "increase"):
+        _inform_of_gauges(query, node, labels)
+    return nameless(Vector(labels, values[seen], present[seen]))
 
 
 def _with_numbers(
@@ -205,19 +209,17 @@ def _with_numbers(
     return apply
 
 
-def _check_arguments(query: Query, node: Call, numbers: list[Floats]) -> None:
-    if node.name == "quantile_over_time":
-        rank.warn_of_quantile(query, node.args[0], numbers[0])
-
-
-def _inform_of_gauges(query: Query, node: Call, ranges: RangeVector) -> None:
-    if "__name__" not in ranges.labels.names or not ranges.blocks:
+def _inform_of_gauges(query: Query, node: Call, labels: LabelTable) -> None:
+    """Say which metrics with a result may be no counters."""
+    if "__name__" not in labels.names:
         return
-    codes = np.unique(ranges.labels.column("__name__"))
+    arg = unwrapped(node.args[0])
+    place = replace(arg, start=0) if isinstance(arg, Subquery) else arg  # Prometheus forgets where a subquery stood
+    codes = np.unique(labels.column("__name__"))
     for name in query.symbols.texts(codes):
         if name and not name.endswith(_COUNTER_ENDINGS):
             message = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "
-            query.notes.inform(message + go_quote(name), node.args[0])
+            query.notes.inform(message + go_quote(name), place)
 
 
 def range_vector(query: Query, expr: Expr, steps: Steps) -> RangeVector:

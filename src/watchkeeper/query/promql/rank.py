@@ -98,9 +98,9 @@ def _ranking(keys: Floats, present: Mask, wanted: int) -> Ints:
 
 def _quantile(query: Query, node: Aggregate, vector: Vector, quantile: Floats) -> Vector:
     assert node.param is not None
+    warn_of_quantile(query, node.param, quantile)
     if not len(vector.labels):
         return vector
-    warn_of_quantile(query, node.param, quantile)
     ids, first, labels = grouping(node, vector.labels)
     values = np.where(vector.present, vector.values, np.nan)
     out = np.empty((len(first), values.shape[1]))

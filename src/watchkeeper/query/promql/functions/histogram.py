@@ -13,7 +13,7 @@ from watchkeeper.model.labels import METRIC_NAME, Ints
 from watchkeeper.query.promql.ast import Expr
 from watchkeeper.query.promql.functions.applied import Applied
 from watchkeeper.query.promql.lexer import go_quote
-from watchkeeper.query.promql.matrix import Mask, Value, Vector, group, unique_series, without_name
+from watchkeeper.query.promql.matrix import Mask, Value, Vector, ever, group, unique_series, without_name
 from watchkeeper.query.promql.numerals import go_general, go_openmetrics, go_parse
 
 _TOLERANCE = 1e-12  # relative difference of two buckets that counts as rounding
@@ -60,12 +60,14 @@ def _quantile(call: Applied, vector: Vector, quantile_at: int, vector_at: int) -
     for value in np.unique(wrong).tolist():
         message = f"quantile value should be between 0 and 1, got {go_general(value)}"
         call.query.notes.warn(message, call.node.args[quantile_at])
+    vector = vector.take(ever(vector.present))  # who has no sample is not warned of
     if not len(vector.labels):
         return vector
+    asked = (quantile >= 0) & (quantile <= 1)
 
     def compute(buckets: Buckets) -> Floats:
         counts, forced = monotonic(buckets.counts)
-        for row in buckets.rows[(forced & buckets.there).any(axis=1)].tolist():
+        for row in buckets.rows[(forced & buckets.there & asked).any(axis=1)].tolist():
             _inform_of_monotonicity(call, names[row], vector_at)
         return bucket_quantile(quantile, buckets.bounds, counts)
 
@@ -75,6 +77,7 @@ def _quantile(call: Applied, vector: Vector, quantile_at: int, vector_at: int) -
 
 def _histogram_fraction(call: Applied) -> Value:
     lower, upper, vector = call.scalar(0), call.scalar(1), call.vector(2)
+    vector = vector.take(ever(vector.present))
     if not len(vector.labels):
         return vector
 
@@ -127,7 +130,7 @@ def _bounds(call: Applied, vector: Vector, arg: Expr) -> Floats:
         at = int(np.nonzero(codes == distinct[texts.index(text)])[0][0])
         (name,) = vector.labels.take(np.array([at])).values(METRIC_NAME)
         message = f'bucket label "le" is missing or has a malformed value of {go_quote(text)}'
-        call.query.notes.warn(message + (f" for metric name {go_quote(name)}" if name else ""), arg)
+        call.query.notes.warn(f"{message} for metric name {go_quote(name)}", arg)
     return found
 
 
