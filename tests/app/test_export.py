@@ -8,9 +8,11 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import numpy as np
+import orjson
 import pytest
 from click.testing import CliRunner, Result
 from tests.collect.conftest import real_prometheus  # noqa: F401 # fixture
+from tests.net.test_parquet import read
 from tests.peers import PEERS
 from tests.system.remote_write import write_request
 
@@ -81,10 +83,14 @@ def test_what_is_exported_is_imported_bit_by_bit(tmp_path: Path) -> None:
         listener = Listener(app, settings)
         await listener.start()
         url = f"http://{listener.address}"
-        command = ["--output", str(tmp_path / "out.om"), "--match", '{job="j"}', "--url", url]
-        told = await asyncio.to_thread(invoke, export, *command)
+        command = ["--match", '{job="j"}', "--url", url]
+        told = await asyncio.to_thread(invoke, export, "--output", str(tmp_path / "out.om"), *command)
         assert told.return_value == 0, told.exception
         assert "863 samples of 3 metrics" in told.output
+        told = await asyncio.to_thread(
+            invoke, export, "--format", "parquet", "--output", str(tmp_path / "out.parquet"), *command
+        )
+        assert told.return_value == 0, told.exception
         kept = samples(db)
         await listener.stop()
         await db.stop()
@@ -106,6 +112,15 @@ def test_what_is_exported_is_imported_bit_by_bit(tmp_path: Path) -> None:
         await db.stop()
         return kept
 
+    _, (names, labels, times, values) = read((tmp_path / "out.parquet").read_bytes())
+    assert set(names) == {"jobs_total", "h_bucket", "ünï"}
+    rows = sorted((name, *orjson.loads(one).items(), at) for name, one, at in zip(names, labels, times, strict=True))
+    assert rows == sorted(
+        (dict(key)["__name__"], *(pair for pair in key if pair[0] != "__name__"), at)
+        for key, one in before.items()
+        for at in one
+    )
+    assert len(values) == 863
     after = without_marks(asyncio.run(again()))
     assert after == {key: one for key, one in before.items() if one}
     if (PEERS / "promtool").exists():

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import BinaryIO
 
 from watchkeeper.api.points_json import number_texts, stamp
 from watchkeeper.model.frame import is_stale
@@ -17,7 +18,6 @@ _ENDS = {
     "gaugehistogram": ("_bucket", "_gcount", "_gsum"),
     "info": ("_info",),
 }
-END = b"# EOF\n"
 
 
 def family_of(name: str, types: Mapping[str, str]) -> tuple[str, str]:
@@ -35,24 +35,42 @@ def family_of(name: str, types: Mapping[str, str]) -> tuple[str, str]:
     return name, known if known in ("gauge", "stateset") else "unknown"
 
 
-def write_head(family: str, kind: str) -> bytes:
-    """Give the line that begins a family."""
-    return f"# TYPE {family if _PLAIN_NAME.fullmatch(family) else _quoted(family)} {kind}\n".encode()
+class OpenMetricsText:
+    """Writes histories into a file, the series of a family one after the other.
 
+    types  of the families that are known
+    """
 
-def write_samples(history: History) -> tuple[bytes, int]:
-    """Give the lines of all samples, staleness markers left out, and how many there are."""
-    kept = history.only(~is_stale(history.values))
-    texts, lines, at = number_texts(kept.values), list[bytes](), 0
-    stamps = [stamp(time_ms) for time_ms in kept.times.tolist()]
-    for labels, count in zip(kept.series, kept.counts.tolist(), strict=True):
-        head = _series(labels).encode() + b" "
-        lines += [
-            head + text + b" " + when + b"\n"
-            for text, when in zip(texts[at : at + count], stamps[at : at + count], strict=True)
-        ]
-        at += count
-    return b"".join(lines), len(lines)
+    def __init__(self, file: BinaryIO, types: Mapping[str, str]) -> None:
+        self._file, self._types = file, types
+        self._families: set[str] = set()
+
+    def add(self, history: History) -> int:
+        """Write the lines of all samples, staleness markers left out; gives how many there are."""
+        kept = history.only(~is_stale(history.values))
+        texts, at = number_texts(kept.values), 0
+        stamps = [stamp(time_ms) for time_ms in kept.times.tolist()]
+        for labels, count in zip(kept.series, kept.counts.tolist(), strict=True):
+            self._begin(labels.get(METRIC_NAME, ""))
+            head = _series(labels).encode() + b" "
+            lines = [
+                head + text + b" " + when + b"\n"
+                for text, when in zip(texts[at : at + count], stamps[at : at + count], strict=True)
+            ]
+            self._file.write(b"".join(lines))
+            at += count
+        return at
+
+    def finish(self) -> None:
+        """Write the file's end."""
+        self._file.write(b"# EOF\n")
+
+    def _begin(self, name: str) -> None:
+        family, kind = family_of(name, self._types)
+        if family not in self._families:
+            self._families.add(family)
+            shown = family if _PLAIN_NAME.fullmatch(family) else _quoted(family)
+            self._file.write(f"# TYPE {shown} {kind}\n".encode())
 
 
 def _series(labels: Labels) -> str:

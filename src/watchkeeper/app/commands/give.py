@@ -8,7 +8,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from watchkeeper.app.openmetrics_text import END, family_of, write_head, write_samples
+from watchkeeper.app.openmetrics_text import OpenMetricsText, family_of
+from watchkeeper.app.parquet_rows import ParquetRows
 from watchkeeper.app.remote import Server
 from watchkeeper.collect.remote_read import HEADERS, read_request, read_stream
 from watchkeeper.model.history import History
@@ -21,7 +22,7 @@ from watchkeeper.query.promql.parser import selectors
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["openmetrics"]),
+    type=click.Choice(["openmetrics", "parquet"]),
     default="openmetrics",
     show_default=True,
     help="Of the file.",
@@ -37,13 +38,14 @@ from watchkeeper.query.promql.parser import selectors
 def export(kind: str, match: str, start: float | None, end: float | None, output: Path, url: str, key: str) -> int:
     r"""Write samples of a running server to a file, one metric after the other; a real Prometheus answers as well.
 
-    Read again by `watchkeeper import openmetrics`, or `promtool tsdb create-blocks-from openmetrics`. Moments at which
-    series ended are left out.
+    OpenMetrics is read again by `watchkeeper import openmetrics`, or `promtool tsdb create-blocks-from openmetrics`;
+    Parquet (name, labels as JSON, timestamp, value) by DuckDB, pandas, Spark and the like. Moments at which series
+    ended are left out.
 
     \b
+    watchkeeper export --format parquet --match '{__name__="up"}' --output up.parquet
     watchkeeper export --match '{job="api"}' --start 1700000000 --end 1700086400 --output api.om
     """
-    del kind
     server = Server(url.rstrip("/"), key)
     end_ms = round((time.time() if end is None else end) * 1000)
     start_ms = end_ms - 3_600_000 if start is None else round(start * 1000)
@@ -52,21 +54,16 @@ def export(kind: str, match: str, start: float | None, end: float | None, output
     names: list[str] = server.get(f"/api/v1/label/{METRIC_NAME}/values", span)["data"]
     told = server.get("/api/v1/metadata")["data"]
     types = {family: str(said[0]["type"]) for family, said in told.items() if said}
-    seen, count = set[str](), 0
+    count = 0
     with output.open("wb") as file, _progress() as progress:
+        sink = ParquetRows(file) if kind == "parquet" else OpenMetricsText(file, types)
         task = progress.add_task("exporting", total=len(names))
         for name in sorted(names, key=lambda name: (family_of(name, types)[0], name)):
             progress.update(task, description=name[:40])
-            family, family_kind = family_of(name, types)
-            if family not in seen:
-                seen.add(family)
-                file.write(write_head(family, family_kind))
             for history in _ask(server, [*matchers, Matcher(METRIC_NAME, "=", name)], start_ms, end_ms):
-                lines, number = write_samples(history)
-                file.write(lines)
-                count += number
+                count += sink.add(history)
             progress.advance(task)
-        file.write(END)
+        sink.finish()
     click.echo(f"{count:,} samples of {len(names)} metrics in {output}")
     return 0
 
