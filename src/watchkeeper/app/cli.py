@@ -29,6 +29,7 @@ _COMMANDS = {
     "why": "oncall",
     "ack": "oncall",
     "incident": "oncall",
+    "heartbeats": "oncall",
     "users": "access",
     "keys": "access",
     "import": "move",

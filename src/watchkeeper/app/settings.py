@@ -13,6 +13,7 @@ from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.errors import BadInput
 from watchkeeper.net.settings import AuthSettings, NetSettings
 from watchkeeper.notify.desk import DeskSettings
+from watchkeeper.notify.heartbeats import HeartbeatSettings
 from watchkeeper.notify.ledger import LedgerSettings
 from watchkeeper.notify.oncall_settings import OnCallSettings
 from watchkeeper.query.logql.settings import LogQuerySettings
@@ -80,5 +81,6 @@ class OwnSettings(Settings):
     notify: DeskSettings = setting(DeskSettings, "Limits of alerts, silences and the inbox.")
     ledger: LedgerSettings = setting(LedgerSettings, "The delivery ledger: each alert's way to people.")
     on_call: OnCallSettings = setting(OnCallSettings, "Acknowledgement, escalation, digests.")
+    heartbeats: HeartbeatSettings = setting(HeartbeatSettings, "Dead man's switches.")
     gateway: GatewaySettings = setting(GatewaySettings, "The agents' gateway.")
     watch: WatchSettings = setting(WatchSettings, "This host and this process.")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from watchkeeper.model.alert import Alert
+from watchkeeper.model.clock import Clock
 from watchkeeper.model.labels import Labels, label_pairs
 from watchkeeper.notify.why import Standing
 from watchkeeper.rules.alerting import ALERT_NAME, AlertingRule, State
@@ -18,10 +19,19 @@ class RuleStandings:
     def __init__(self) -> None:
         self.external_labels: Labels = {}
         self._runner: RuleRunner | None = None
+        self._since_ms = 0
 
-    def look_at(self, runner: RuleRunner) -> None:
+    def look_at(self, runner: RuleRunner, now_ms: int) -> None:
         """Take the runner, which is made after those who ask."""
-        self._runner = runner
+        self._runner, self._since_ms = runner, now_ms
+
+    def stalled(self, now_ms: int) -> str:
+        """Name a group that has not been evaluated for three of its intervals, or ""."""
+        for group in self._runner.groups() if self._runner is not None else ():
+            late_ms = now_ms - max(group.last_evaluation_ms, self._since_ms)
+            if late_ms > 3 * group.interval_ms + 10_000:
+                return f"rule group {group.name} was not evaluated for {late_ms // 1000} s"
+        return ""
 
     def pending_since(self, alert: Alert) -> int | None:
         """Give when a rule first found an alert, Unix ms."""
@@ -52,3 +62,10 @@ class RuleStandings:
             for rule in group.rules:
                 if isinstance(rule, AlertingRule) and rule.name == alertname:
                     yield rule
+
+
+def standstill(is_sending: bool, standings: RuleStandings, clock: Clock, *, rules: bool) -> str:
+    """Say what of rules and notifications stands still, or ""."""
+    if not is_sending:
+        return "notifications do not go out"
+    return standings.stalled(clock.now_ms()) if rules else ""

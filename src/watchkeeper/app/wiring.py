@@ -14,6 +14,7 @@ from watchkeeper.api import (
     dashboards,
     exemplars,
     federate,
+    heartbeats,
     inbox,
     ingest,
     keys,
@@ -39,7 +40,7 @@ from watchkeeper.app.journal import OwnLog
 from watchkeeper.app.machine import Machine, Standing
 from watchkeeper.app.overview import Overview
 from watchkeeper.app.readings import register_readings
-from watchkeeper.app.standings import RuleStandings
+from watchkeeper.app.standings import RuleStandings, standstill
 from watchkeeper.app.welcome import Welcome
 from watchkeeper.collect.logs.push import Push
 from watchkeeper.collect.logs.tailer import Tailer
@@ -59,6 +60,7 @@ from watchkeeper.net.auth import OpenDoor
 from watchkeeper.net.client import Client
 from watchkeeper.net.listener import Listener
 from watchkeeper.notify.desk import Desk
+from watchkeeper.notify.heartbeats import Heartbeats
 from watchkeeper.notify.ledger import Ledger
 from watchkeeper.notify.why import Why
 from watchkeeper.query.logql.engine import Engine as LogEngine
@@ -135,8 +137,11 @@ def build(loaded: Loaded, options: Options) -> Machine:
     ledger = Ledger(own.ledger, state, clock, standings.pending_since)
     desk = Desk(own.notify, state, clock, client, url, ledger=ledger)
     rules = RuleRunner(engine.ask, metrics, metrics, desk.receive, clock, external_url=url, settings=own.rules)
-    standings.look_at(rules)
+    standings.look_at(rules, clock.now_ms())
     why = Why(desk, ledger, standings.standings)
+    beats = Heartbeats(
+        state, clock, client, desk.receive, lambda: standstill(desk.is_sending, standings, clock, rules=has("rules"))
+    )
 
     # show, gateway
     shelf = Dashboards()
@@ -163,6 +168,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
         query_log.apply(_beside(now, given.global_.query_log_file))
         standings.external_labels = given.global_.external_labels
         desk.apply(now.alertmanager, now.own.on_call)
+        beats.apply(now.own.heartbeats)
         tailer.apply(now.tails)
         shelf.point([now.dashboards] if now.dashboards else [])
 
@@ -193,6 +199,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
             *alert_history.routes(why),
             *on_call.routes(desk, why, url),
             *silences.routes(desk),
+            *heartbeats.routes(beats, desk),
         ]
     if has("show"):
         routes += [
@@ -204,7 +211,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
         routes += gateway.routes(agents, clock, lambda: standing.ready)
     app = build_app(routes, door, net, audit=trail, clock=clock, ready=lambda: standing.ready)
     listener = Listener(app, net)
-    chosen: dict[str, tuple[Part, ...]] = {"collect": (tailer, scraper), "rules": (rules,), "notify": (desk,)}
+    chosen: dict[str, tuple[Part, ...]] = {"collect": (tailer, scraper), "rules": (rules,), "notify": (desk, beats)}
     working = [part for role in ("notify", "rules", "collect") if has(role) for part in chosen[role]]
     greeting: list[Part] = [] if options.auth_none else [Welcome(accounts, options.environ, url, options.data)]
     parts: list[Part] = [listener, *greeting, metrics, logs, OwnLog(logs), *working]

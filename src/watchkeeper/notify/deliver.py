@@ -133,7 +133,7 @@ class Deliverer:
     ) -> None:
         self._ways = {receiver.name: integrations_of(receiver) for receiver in receivers}
         self._sieve, self._log, self._ledger, self._acks, self._escalator = sieve, entries, ledger, acks, escalator
-        self._means, self._clock = means, clock
+        self.means, self._clock = means, clock
         self._external_url, self._spread = external_url, spread
 
     async def deliver(self, flush: Flush) -> bool:
@@ -231,7 +231,7 @@ class Deliverer:
         _requests.labels(way.kind).inc()
         try:
             async with asyncio.timeout(notification.timeout_s):
-                await way.send(notification, way.config, self._means)
+                await way.send(notification, way.config, self.means)
         except NotDelivered as error:
             failure = error
         except TimeoutError:

@@ -30,6 +30,7 @@ from watchkeeper.notify.mute import MuteTimes
 from watchkeeper.notify.notification import Means
 from watchkeeper.notify.oncall_settings import OnCallSettings
 from watchkeeper.notify.recurring import RecurringBook
+from watchkeeper.notify.rehearse import Trial, rehearse
 from watchkeeper.notify.render import shown_config
 from watchkeeper.notify.route import Route, build_routes
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig
@@ -118,6 +119,7 @@ class Desk:
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._started_ms = clock.now_ms()
         self._maintained_s = clock.monotonic_s()
+        self._looked_s = clock.monotonic_s()
         self._counts: dict[str, int] = {}
         self._counted_s = -_COUNTS_LAST_S
         self._loaded = False
@@ -270,6 +272,7 @@ class Desk:
             try:
                 self.tick()
                 await self._maintain()
+                self._looked_s = self._clock.monotonic_s()
             except Exception:
                 log.exception("notify_round_failed")
                 await asyncio.sleep(1)
@@ -396,6 +399,19 @@ class Desk:
     def silences(self, matchers: Matchers = (), created_by: Sequence[str] = ()) -> list[Silence]:
         """Give the silences that have all of these matchers among their own, in the API's order."""
         return self._silencing.find(matchers, created_by)
+
+    async def rehearse(self, receiver: str, who: str) -> Sequence[Trial] | None:
+        """Send a test alert through every way of a receiver; None when there is no such receiver."""
+        found = next((one for one in self._config.receivers if one.name == receiver), None)
+        if found is None:
+            return None
+        return await rehearse(found, self._deliverer.means, who, self._clock.now_ms(), self._external_url)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether its loop runs and has looked after its groups within the last minutes."""
+        runs = self._runner is not None and not self._runner.done()
+        return runs and self._clock.monotonic_s() - self._looked_s < 3 * _MAINTENANCE_S
 
     # ---- what is there ----
 

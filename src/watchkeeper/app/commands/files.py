@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from watchkeeper.app.cli import EXIT_FAILED, EXIT_USAGE
+from watchkeeper.app.commands.oncall import test_receiver
 from watchkeeper.app.config import Loaded, load
 from watchkeeper.model.errors import BadConfigs, BadInput
 from watchkeeper.model.pattern import compile_pattern
@@ -54,7 +55,7 @@ def _summary(loaded: Loaded, dashboards: Dashboards) -> list[str]:
 
 @click.group()
 def test() -> None:
-    """Run tests that are written in files: of rules, of routing, of PromQL."""
+    """Run tests that are written in files: of rules, of routing, of PromQL; and a receiver for real."""
 
 
 @test.command("promql")
@@ -144,3 +145,6 @@ def test_routes(files: tuple[Path, ...]) -> int:
         failed = len({(one.line, one.name) for one in outcome.failures})
         click.echo(f"{outcome.path}: {outcome.tests - failed} passed, {failed} failed")
     return EXIT_FAILED if any(outcome.failures for outcome in outcomes) else 0
+
+
+test.add_command(test_receiver)

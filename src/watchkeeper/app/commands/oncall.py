@@ -1,11 +1,13 @@
-"""Commands of who is on call: why, ack, incident."""
+"""Commands of who is on call: why, ack, incident, heartbeats, and the test of a receiver."""
 
 from typing import Any
+from urllib.parse import quote
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from watchkeeper.app.cli import EXIT_FAILED
 from watchkeeper.app.commands.asking import (
     cell,
     labels_text,
@@ -132,3 +134,42 @@ def incident_draft(fingerprint: str, url: str, key: str, as_json: bool) -> None:
         print_json(server.get(f"/api/incidents/{fingerprint}"))
         return
     click.echo(server.get(f"/api/incidents/{fingerprint}/draft"))
+
+
+@click.command()
+@server_options
+def heartbeats(url: str, key: str, as_json: bool) -> None:
+    """List the heartbeats that must come in, and when they last came."""
+    answer = server_at(url, key).get("/api/heartbeats")
+    if as_json:
+        print_json(answer)
+        return
+    table = Table("name", "state", "every", "grace", "last seen", "due", box=None)
+    for one in answer:
+        style = {"good": "green", "missing": "bold red"}.get(one["state"], "dim")
+        table.add_row(
+            cell(one["name"]), cell(one["state"], style), one["every"], one["grace"], one["seen"] or "never", one["due"]
+        )
+    Console().print(table)
+
+
+@click.command("receiver")
+@click.argument("name")
+@server_options
+def test_receiver(name: str, url: str, key: str, as_json: bool) -> int:
+    r"""Send a test alert through a receiver of a running server, end to end, and say what came of it.
+
+    Exit status 0 when every way of the receiver took it.
+
+    \b
+    watchkeeper test receiver pager
+    """
+    answer = server_at(url, key).send("POST", f"/api/receivers/{quote(name, safe='')}/test", {})
+    if as_json:
+        print_json(answer)
+    else:
+        for one in answer["integrations"]:
+            click.echo(plain(f"{one['integration']}: {one['error'] or 'taken'} ({one['took_ms']} ms)"))
+        if not answer["integrations"]:
+            click.echo("the receiver has no integrations")
+    return 0 if answer["delivered"] else EXIT_FAILED
