@@ -147,6 +147,10 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         real.stop()
 
 
+async def _still_there() -> bool:
+    return False
+
+
 @dataclass
 class Ours:
     """Our API over our store."""
@@ -156,7 +160,7 @@ class Ours:
 
     def get(self, path: str, **params: str) -> Any:
         pairs = list(params.items())
-        call = Call("GET", path, {}, pairs, Headers({}), b"", ANONYMOUS, "", None)  # type: ignore[arg-type]
+        call = Call("GET", path, {}, pairs, Headers({}), b"", ANONYMOUS, "", _still_there)
         return orjson.loads(asyncio.run(self.handlers[path](call)).body)
 
 

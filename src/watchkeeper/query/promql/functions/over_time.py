@@ -88,7 +88,7 @@ def present_over_time(windows: Windows) -> Found:
 def stdvar_over_time(windows: Windows) -> Found:
     """Give the population variance."""
     ones = np.ones((1, len(windows.times)))
-    count, _, squares = fold(windows, (ones, windows.values, windows.values * 0.0), _merge_moments)  # NaN stays NaN
+    count, _, squares = fold(windows, (ones, windows.values, windows.values * 0.0 + 0.0), _merge_moments)  # NaN stays
     return squares / np.maximum(count, 1), windows.filled()
 
 
