@@ -250,3 +250,24 @@ def test_active_queries_are_listed_and_unknown_ones_are_404(ask: Ask) -> None:
     assert ask("/api/v1/status/active_queries") == (200, {"status": "success", "data": []})
     code, answer = ask("/api/v1/status/active_queries/{id}", name="7")
     assert (code, answer["errorType"]) == (404, "not_found")
+
+
+def test_a_query_is_explained_node_by_node(ask: Ask) -> None:
+    code, answer = ask("/api/v1/explain", query="sum(rate(work_total[1m])) + 1", start="60", end="600", step="60")
+    plan = answer["data"]["plan"]
+    assert code == 200
+    assert (plan["node"], plan["series"], plan["steps"]) == ("Binary", 1, 10)
+    assert [child["node"] for child in plan["children"]] == ["Aggregate", "NumberLiteral"]
+    rate = plan["children"][0]["children"][0]
+    assert (rate["expr"], rate["series"]) == ("rate(work_total[1m])", 2)
+    assert rate["children"][0]["samples"] == rate["samples"] > 0
+    assert plan["seconds"] >= rate["seconds"] > 0
+
+
+def test_what_stands_twice_in_a_query_is_evaluated_once(ask: Ask) -> None:
+    text = "sum(work_total) / (sum(work_total) + 1)"
+    _, answer = ask("/api/v1/explain", query=text, time="600")
+    twice = answer["data"]["plan"]["children"][1]["children"][0]["children"][0]
+    assert (twice["expr"], twice["reused"], twice["children"]) == ("sum(work_total)", True, [])
+    _, answer = ask("/api/v1/query", query="work_total - work_total", time="600")
+    assert [one["value"][1] for one in answer["data"]["result"]] == ["0", "0"]

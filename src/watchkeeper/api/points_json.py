@@ -60,7 +60,7 @@ def _block(stamps: Stamps, values: Floats, present: Mask) -> list[bytes]:
         flat, step = values.ravel(), np.tile(np.arange(steps), number)
     else:
         counts = present.sum(axis=1)
-        flat, step = values[present], np.nonzero(present)[1]
+        flat, step = values[present], np.flatnonzero(present) % steps
         if not len(flat):
             return [b""] * number
     numbers, lengths = _numbers(flat)

@@ -20,6 +20,7 @@ from watchkeeper.net.routing import EDIT, READ, Call, Route
 from watchkeeper.query.promql.ast import Expr
 from watchkeeper.query.promql.engine import Engine, Terms, TooManyPoints, check_range_type
 from watchkeeper.query.promql.result import Result
+from watchkeeper.query.promql.trace import Trace
 from watchkeeper.query.querylog import QueryLog, stamp
 from watchkeeper.query.traffic import Asked, Traffic
 
@@ -116,26 +117,37 @@ class Queries:
 
     async def query_range(self, call: Call) -> Response:
         """Answer GET or POST /api/v1/query_range."""
-        start_ms, end_ms = time_ms(call, "start"), time_ms(call, "end")
-        if end_ms < start_ms:
-            raise BadInput('invalid parameter "end": end timestamp must not be before start time')
-        step_ms = duration_ms(call, "step")
-        if step_ms is None:
-            raise BadInput('invalid parameter "step": cannot parse "" to a valid duration')
-        if step_ms <= 0:
-            raise BadInput(
-                'invalid parameter "step": zero or negative query resolution step widths are not accepted. '
-                "Try a positive integer"
-            )
-        points_max = self.engine.settings.points_max
-        if (end_ms - start_ms) // step_ms > points_max:
-            return failure(400, "bad_data", str(TooManyPoints(points_max)))
+        span = _span(call)
+        if (span[1] - span[0]) // span[2] > self.engine.settings.points_max:
+            return failure(400, "bad_data", str(TooManyPoints(self.engine.settings.points_max)))
         text = call.first("query")
         try:
             check_range_type(parsed(self.engine, text))
         except BadQuery as fault:
             raise BadInput(f'invalid parameter "query": {fault}') from None
-        return await self.answer(call, text, (start_ms, end_ms, step_ms))
+        return await self.answer(call, text, span)
+
+    async def explain(self, call: Call) -> Response:
+        """Answer GET or POST /api/v1/explain: what each node of the expression gave and took; parameters as query's.
+
+        With start, end and step it is evaluated over a range, else at one moment. Nothing kept is used.
+        """
+        text = call.first("query")
+        parsed(self.engine, text)
+        at_ms = time_ms(call, "time", self.clock.now_ms())
+        span = _span(call) if call.first("step") else (at_ms, at_ms, 0)
+        terms = self.engine.terms()
+        terms.trace = Trace(text)
+
+        def write(result: Result, said: dict[str, Any]) -> bytes:
+            assert terms.trace is not None
+            notes = {"warnings": result.warnings, "infos": result.infos}
+            return orjson.dumps({"plan": terms.trace.whole.told(), "timings": said["timings"], **notes})
+
+        try:
+            return success_bytes(await self.run(call, text, span, terms, write))
+        except WatchkeeperError as fault:
+            return failed(fault)
 
     async def active(self, _call: Call) -> Response:
         """Answer GET /api/v1/status/active_queries: who asks what, since when, and how many samples were read."""
@@ -147,6 +159,25 @@ class Queries:
         if not number.isdecimal() or not self.traffic.cancel(int(number[:18])):
             return failure(404, "not_found", f"no active query {number[:40]}")
         return Response(status_code=204)
+
+
+def _span(call: Call) -> Span:
+    """Read start, end and step.
+
+    raises  BadInput in Prometheus' words
+    """
+    start_ms, end_ms = time_ms(call, "start"), time_ms(call, "end")
+    if end_ms < start_ms:
+        raise BadInput('invalid parameter "end": end timestamp must not be before start time')
+    step_ms = duration_ms(call, "step")
+    if step_ms is None:
+        raise BadInput('invalid parameter "step": cannot parse "" to a valid duration')
+    if step_ms <= 0:
+        raise BadInput(
+            'invalid parameter "step": zero or negative query resolution step widths are not accepted. '
+            "Try a positive integer"
+        )
+    return start_ms, end_ms, step_ms
 
 
 def _lookback_ms(call: Call) -> int | None:
@@ -221,6 +252,7 @@ def routes(queries: Queries) -> list[Route]:
     table = (
         ("/api/v1/query", _GET_POST, queries.query, READ, "Evaluate PromQL at one moment"),
         ("/api/v1/query_range", _GET_POST, queries.query_range, READ, "Evaluate PromQL over a range of time"),
+        ("/api/v1/explain", _GET_POST, queries.explain, READ, "What each node of an expression gave and took"),
         ("/api/v1/status/active_queries", ("GET",), queries.active, READ, "Queries that run or wait now"),
         ("/api/v1/status/active_queries/{id}", ("DELETE",), queries.cancel, EDIT, "End a query"),
     )

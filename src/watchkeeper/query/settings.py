@@ -21,7 +21,7 @@ class QuerySettings(Settings):
     expression_bytes_max: int = setting(262_144, "Longest expression that is parsed.", unit="bytes", ge=1)
     depth_max: int = setting(100, "How deep an expression may nest.", ge=1)
     kept_bytes_max: int = setting(
-        32 << 20, "Answers of range queries kept for the next refresh; 0 keeps none.", unit="bytes", ge=0
+        96 << 20, "Answers of range queries kept for the next refresh; 0 keeps none.", unit="bytes", ge=0
     )
     batch_queries_max: int = setting(100, "Queries in one batch request.", ge=1)
     experimental_functions: bool = setting(

@@ -7,6 +7,8 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
 
 from watchkeeper.app.commands.asking import (
     cell,
@@ -28,12 +30,14 @@ _SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "blue"}
 @click.option("--time", "at", default="", help="Moment to evaluate at, Unix seconds or RFC 3339; now by default.")
 @click.option("--range", "length", default="", help="Evaluate over the last DURATION (such as 1h) instead of now.")
 @click.option("--step", default="1m", show_default=True, help="Distance of points with --range.")
+@click.option("--explain", is_flag=True, help="Show what each part of the expression gave and took.")
 @server_options
-def query(expr: str, at: str, length: str, step: str, url: str, key: str, as_json: bool) -> None:
+def query(expr: str, at: str, length: str, step: str, explain: bool, url: str, key: str, as_json: bool) -> None:
     r"""Evaluate a PromQL expression.
 
     \b
     watchkeeper query up
+    watchkeeper query --explain 'sum by (job) (rate(http_requests_total[5m]))'
     watchkeeper query --range 1h --step 5m 'sum by (job) (rate(http_requests_total[5m]))'
     """
     server = server_at(url, key)
@@ -41,16 +45,32 @@ def query(expr: str, at: str, length: str, step: str, url: str, key: str, as_jso
         end = time.time()
         start = end - parse_duration(length) / 1000
         asked: dict[str, str] = {"query": expr, "start": str(start), "end": str(end), "step": step}
-        answer = server.get("/api/v1/query_range", asked)
     else:
-        answer = server.get("/api/v1/query", {"query": expr, **({"time": at} if at else {})})
+        asked = {"query": expr, **({"time": at} if at else {})}
+    path = "/api/v1/explain" if explain else "/api/v1/query_range" if length else "/api/v1/query"
+    answer = server.get(path, asked)
     if as_json:
         print_json(answer)
         return
     for warning in [*answer.get("warnings", []), *answer.get("infos", [])]:
         click.echo(f"# {warning}", err=True)
+    if explain:
+        Console().print(_plan(answer["data"]["plan"]))
+        return
     for line in _result_lines(answer["data"]):
         click.echo(line)
+
+
+def _plan(node: dict[str, Any]) -> Tree:
+    """Draw a plan: time of the node alone and with what is below, series × steps, samples read, the text."""
+    own, whole = node["selfSeconds"] * 1000, node["seconds"] * 1000
+    took = "reused" if node.get("reused") else f"{own:.2f} of {whole:.2f} ms"
+    size = f"{node['series']} × {node['steps']}"
+    read = f", {node['samples']} samples" if node["samples"] else ""
+    tree = Tree(Text(f"{took}  {size}{read}  {plain(node['expr'])[:100]}"))
+    for child in node["children"]:
+        tree.children.append(_plan(child))
+    return tree
 
 
 def _result_lines(data: dict[str, Any]) -> list[str]:

@@ -31,6 +31,11 @@ class Annotations:
         self._warnings.update(dict.fromkeys(warnings, ""))
 
     @property
+    def count(self) -> int:
+        """Give how many notes there are."""
+        return len(self._warnings) + len(self._infos)
+
+    @property
     def warnings(self) -> list[str]:
         return _shown(self._warnings, "warning")
 

@@ -12,8 +12,10 @@ from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.query.limits import Budget
 from watchkeeper.query.promql.annotations import Annotations
-from watchkeeper.query.promql.ast import At
+from watchkeeper.query.promql.ast import Aggregate, At, Binary, Call, Expr, VectorSelector
+from watchkeeper.query.promql.matrix import Value
 from watchkeeper.query.promql.tally import Tally
+from watchkeeper.query.promql.trace import Trace
 from watchkeeper.query.settings import QuerySettings
 
 
@@ -53,8 +55,17 @@ class Query:
         self.notes = Annotations(text)
         self.is_range = False
         self.tally: Tally | None = None  # where there is one, what is touched counts
+        self.trace: Trace | None = None  # where there is one, nodes are timed
+        self.text = text
+        self.evaluated: dict[tuple[str, int, int, int], Value] = {}
         self._reader = reader
         self._read: dict[tuple[Sequence[Matcher], int, int], list[FrameSlice]] = {}
+
+    def repeats(self, expr: Expr) -> bool:
+        """Say whether an expression's text stands in the query again, so that its value is worth keeping."""
+        if self.tally is not None or not isinstance(expr, Aggregate | Call | Binary | VectorSelector):
+            return False
+        return self.text.count(self.text[expr.start : expr.end]) > 1
 
     def select(self, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> list[FrameSlice]:
         """Read samples from the store, the same ones once a query only.

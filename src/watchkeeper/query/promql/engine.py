@@ -23,6 +23,7 @@ from watchkeeper.query.promql.parser import parse
 from watchkeeper.query.promql.reach import reach_of
 from watchkeeper.query.promql.result import Result
 from watchkeeper.query.promql.tally import Tally
+from watchkeeper.query.promql.trace import Trace
 from watchkeeper.query.promql.windows import RangeVector
 from watchkeeper.query.settings import QuerySettings
 
@@ -38,12 +39,14 @@ class Terms:
     budget       it is closed when the query is over
     lookback_ms  how old a sample may be
     counting     whether `tally` is wanted
+    trace        times the nodes, when there is one
     """
 
     budget: Budget
     lookback_ms: int
     counting: bool = False
     tally: Tally | None = None
+    trace: Trace | None = None
 
 
 class Engine:
@@ -102,7 +105,8 @@ class Engine:
             raise TooManyPoints(self.settings.points_max)
         steps = Steps.spanning(start_ms, end_ms, step_ms)
         with self._running("range", terms) as chosen:
-            reach = None if self._kept is None or chosen.counting else reach_of(expr, self.parse(expr))
+            watched = chosen.counting or chosen.trace is not None
+            reach = None if self._kept is None or watched else reach_of(expr, self.parse(expr))
             if self._kept is None or reach is None:
                 return self._run(expr, steps, chosen, instant=False)
             key = (expr, chosen.lookback_ms)
@@ -128,6 +132,7 @@ class Engine:
         expr = settled(self.parse(text), steps.start_ms, steps.end_ms, 0 if instant else steps.step_ms)
         query = Query(self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text)
         query.is_range = not instant
+        query.trace = terms.trace
         if terms.counting:
             query.tally = terms.tally = Tally(len(steps))
         if not instant:

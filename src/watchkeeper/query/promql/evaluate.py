@@ -51,7 +51,34 @@ def evaluate(query: Query, expr: Expr, steps: Steps) -> Value:
     query.budget.check()
     if len(steps) > 1 and not isinstance(expr, NumberLiteral | StringLiteral) and is_fixed(expr):
         return _repeated(_once(query, expr, steps), len(steps))
-    return _EVALUATE[type(expr)](query, expr, steps)
+    if query.trace is not None:
+        return _traced(query, expr, steps)
+    return _shared(query, expr, steps)
+
+
+def _shared(query: Query, expr: Expr, steps: Steps) -> Value:
+    """Evaluate an expression, once a query where its text stands there more than once."""
+    if not query.repeats(expr):
+        return _EVALUATE[type(expr)](query, expr, steps)
+    key = (query.text[expr.start : expr.end], steps.start_ms, steps.end_ms, steps.step_ms)
+    known = query.evaluated.get(key)
+    if known is None:
+        before = query.notes.count
+        known = _EVALUATE[type(expr)](query, expr, steps)
+        if query.notes.count == before:  # notes have positions
+            query.evaluated[key] = known
+    return known
+
+
+def _traced(query: Query, expr: Expr, steps: Steps) -> Value:
+    assert query.trace is not None
+    with query.trace.node(expr, query.budget.read_samples) as traced:
+        before = len(query.evaluated)
+        value = _shared(query, expr, steps)
+        traced.reused = query.repeats(expr) and before == len(query.evaluated)
+        traced.samples, traced.steps = query.budget.read_samples, len(steps)
+        traced.series = len(value.labels) if isinstance(value, Vector) else 1
+    return value
 
 
 def _once(query: Query, expr: Expr, steps: Steps) -> Value:
@@ -224,6 +251,15 @@ def _inform_of_gauges(query: Query, node: Call, labels: LabelTable) -> None:
 
 def range_vector(query: Query, expr: Expr, steps: Steps) -> RangeVector:
     """Evaluate a range selector or a subquery to windows."""
+    if query.trace is None:
+        return _ranges(query, expr, steps)
+    with query.trace.node(expr, query.budget.read_samples) as traced:
+        ranges = _ranges(query, expr, steps)
+        traced.samples, traced.steps, traced.series = query.budget.read_samples, len(steps), len(ranges.labels)
+    return ranges
+
+
+def _ranges(query: Query, expr: Expr, steps: Steps) -> RangeVector:
     node = unwrapped(expr)
     if isinstance(node, MatrixSelector):
         ranges = select.select_range(query, node, steps)

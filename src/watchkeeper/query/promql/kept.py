@@ -6,6 +6,7 @@ again would give; so late samples, staleness, offsets, @ and deletions need no r
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from watchkeeper.query.promql.result import BLOCK_STEPS, Memo, Result
 _STEPS_MIN = 16  # shorter answers are evaluated each time
 _POINT_BYTES = 9 + 36  # value, presence, and JSON text
 _ENTRY_BYTES = 4000
+_FRESH_S = 60.0  # what was used within a refresh or two gives way to nothing
+_IDLE_S = 600.0
 
 _STEPS = metrics.counter(
     "watchkeeper_query_range_steps", "Steps of range queries, kept from the query before or computed.", ("from",)
@@ -40,12 +43,13 @@ class _Entry:
     steps: Steps
     result: Result
     size_bytes: int
+    used_s: float
 
 
 class KeptResults:
     """The last answer to each range query. Safe from any thread.
 
-    bytes_max  the least recently used go first; 0: nothing is kept
+    bytes_max  the least recently used go first, but what was used a moment ago stays; 0: nothing is kept
     """
 
     def __init__(self, changes: Changing, symbols: Symbols, bytes_max: int) -> None:
@@ -75,7 +79,7 @@ class KeptResults:
             _KEPT.inc(len(held))
             _COMPUTED.inc(len(steps) - len(held))
         if not result.warnings:
-            self._keep(place, _Entry(version, steps, result, _size_of(result)))
+            self._keep(place, _Entry(version, steps, result, _size_of(result), time.monotonic()))
         return result
 
     def _still_good(self, entry: _Entry, reach: Reach, steps: Steps) -> Steps | None:
@@ -117,10 +121,17 @@ class KeptResults:
             return
         with self._lock:
             before = self._entries.pop(place, None)
-            self._bytes += entry.size_bytes - (0 if before is None else before.size_bytes)
-            self._entries[place] = entry
-            while self._bytes > self._bytes_max:
+            self._bytes -= 0 if before is None else before.size_bytes
+            while self._entries:
+                oldest = next(iter(self._entries.values()))
+                age_s = entry.used_s - oldest.used_s
+                if age_s < _IDLE_S and self._bytes + entry.size_bytes <= self._bytes_max:
+                    break
+                if age_s < _FRESH_S:  # more than fits is asked for at every refresh: a part of it is kept, not none
+                    return
                 self._bytes -= self._entries.popitem(last=False)[1].size_bytes
+            self._entries[place] = entry
+            self._bytes += entry.size_bytes
             _BYTES.set(self._bytes)
 
 
