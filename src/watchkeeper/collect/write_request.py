@@ -19,12 +19,14 @@ from watchkeeper.collect.write_wire import Walk, holds_labels_alone
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import ABSENT_BITS, NORMAL_NAN_BITS, Floats, MetricMetadata, Times
 
-_VALUE_BYTES, _TIME_BYTES = np.arange(8), np.arange(6)
 _SHAPES_BYTES_MAX = 32 << 20
 _SEEN_MAX = 4096
-_SHIFTS = np.arange(0, 42, 7, dtype=np.int64)
+_SIX_BYTES = np.uint64((1 << 48) - 1)
+_GOES_ON, _GO_ON = np.uint64(0x808080808080), np.uint64(0x008080808080)  # which bytes of a varint say that it goes on
+_PAD = bytes(8)
 
 Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
 
 
 class WalkBody(Protocol):
@@ -128,7 +130,7 @@ class RequestReader:
         value_at, time_at = np.array(walk.value_at, np.int64), np.array(walk.time_at, np.int64)
         valued = np.flatnonzero(value_at >= 0)
         value_at = value_at[valued]
-        columns = _gather(np.frombuffer(body, np.uint8), numbers, valued, value_at, time_at)
+        columns = _gather(_words(body), numbers, valued, value_at, time_at)
         if columns is None:
             return None
         if walk.others:
@@ -163,19 +165,20 @@ class RequestReader:
             if len(self._seen) > _SEEN_MAX:
                 self._seen.popitem(last=False)
             return
-        skeleton = _blanked(np.frombuffer(bytearray(body), np.uint8), value_at, time_at)
+        skeleton = _blanked(_words(body), value_at, time_at)
         head = skeleton[: int(min(time_at[0], value_at[0] if len(value_at) else time_at[0]))]
         shape = _Shape(next(self._numbers), skeleton, head, value_at, time_at, valued, series)
-        self._shapes.setdefault(len(skeleton), []).insert(0, shape)
+        self._shapes.setdefault(len(body), []).insert(0, shape)
         self._by_age[shape.number] = shape
         self._bytes += len(skeleton)
         while self._bytes > _SHAPES_BYTES_MAX:
             oldest = self._by_age.popitem(last=False)[1]
             self._bytes -= len(oldest.skeleton)
-            alike = self._shapes[len(oldest.skeleton)]
+            length = len(oldest.skeleton) - len(_PAD)
+            alike = self._shapes[length]
             alike.remove(oldest)
             if not alike:
-                del self._shapes[len(oldest.skeleton)]
+                del self._shapes[length]
 
     def _add_others(self, columns: Columns, walk: Walk) -> None:
         """Add the series that went through the whole grammar."""
@@ -195,49 +198,57 @@ class RequestReader:
         columns.times = np.concatenate([columns.times, times])
 
 
-def _blanked(raw: npt.NDArray[np.uint8], value_at: Ints, time_at: Ints) -> bytes:
-    """Give bytes without their values and times; `raw` is blanked itself."""
-    raw[value_at[:, None] + _VALUE_BYTES] = 0
-    raw[time_at[:, None] + _TIME_BYTES] = 0
-    return raw.tobytes()
+def _words(body: bytes) -> Words:
+    """Give the eight bytes from each place of a body on, as a number; a copy that may be written to."""
+    data = bytearray(body + _PAD)
+    return np.ndarray((len(body) + 1,), "<u8", data, strides=(1,))
+
+
+def _blanked(words: Words, value_at: Ints, time_at: Ints) -> bytes:
+    """Give a body without its values and times; `words` are blanked themselves."""
+    words[value_at] = 0
+    words[time_at] &= ~_SIX_BYTES
+    base = words.base
+    assert isinstance(base, bytearray)
+    return bytes(base)
 
 
 def _fill(shape: _Shape, body: bytes) -> Columns | None:
     """Give the columns of a body that has a shape, or None when it has not."""
-    raw = np.frombuffer(bytearray(body), np.uint8)
-    columns = _gather(raw, shape.series, shape.valued, shape.value_at, shape.time_at, shape.number)
-    if columns is None or _blanked(raw, shape.value_at, shape.time_at) != shape.skeleton:
+    words = _words(body)
+    columns = _gather(words, shape.series, shape.valued, shape.value_at, shape.time_at, shape.number)
+    if columns is None or _blanked(words, shape.value_at, shape.time_at) != shape.skeleton:
         return None
     return columns
 
 
-def _gather(
-    raw: npt.NDArray[np.uint8], series: Ints, valued: Ints, value_at: Ints, time_at: Ints, shape: int = -1
-) -> Columns | None:
+def _gather(words: Words, series: Ints, valued: Ints, value_at: Ints, time_at: Ints, shape: int = -1) -> Columns | None:
     """Take values and times out of a body; None when a time is not the six bytes that it seemed to be."""
-    times = _times(raw, time_at)
+    times = _times(words[time_at])
     if times is None:
         return None
-    found = raw[value_at[:, None] + _VALUE_BYTES].view("<f8")[:, 0]
+    found = words[value_at].view(np.float64)
     values = found
     if len(valued) != len(series):
         values = np.zeros(len(series), np.float64)
-        values[valued] = found
+        values.view(np.uint64)[valued] = found.view(np.uint64)
     return Columns(series, _checked_values(values), times, shape)
 
 
-def _times(raw: npt.NDArray[np.uint8], time_at: Ints) -> Times | None:
+def _times(words: Words) -> Times | None:
     """Read varints of six bytes; None when one is none. Samples that follow each other mostly have one time."""
-    digits = raw[time_at[:, None] + _TIME_BYTES]
+    digits = words & _SIX_BYTES
     if not len(digits):
         return np.empty(0, np.int64)
-    first = digits[0]
-    if (digits == first).all():
-        digits = first[None, :]
-    if not (digits[:, :5] >= 0x80).all() or (digits[:, 5] >= 0x80).any():
+    alike = bool((digits == digits[0]).all())
+    if alike:
+        digits = digits[:1]
+    if ((digits & _GOES_ON) != _GO_ON).any():
         return None
-    times = np.bitwise_or.reduce((digits & 0x7F).astype(np.int64) << _SHIFTS, axis=1)
-    return times if len(times) == len(time_at) else np.full(len(time_at), times[0])
+    times = digits & np.uint64(0x7F)
+    for byte in range(1, 6):
+        times |= (digits >> np.uint64(byte)) & np.uint64(0x7F << 7 * byte)
+    return np.full(len(words), times[0]).view(np.int64) if alike else times.view(np.int64)
 
 
 def _checked_values(values: Floats) -> Floats:
