@@ -32,7 +32,7 @@ test('real dashboards are read whole, every panel of a kind that is drawn', { sk
 
 test('the built-in dashboards ask nothing that cannot be asked', () => {
   const found = read(BUILTIN);
-  assert.deepEqual(found.map(([, dashboard]) => dashboard.uid).sort(), ['wk-host', 'wk-logs', 'wk-self', 'wk-services']);
+  assert.deepEqual(found.map(([, dashboard]) => dashboard.uid).sort(), ['wk-host', 'wk-logs', 'wk-self', 'wk-services', 'wk-slo']);
   for (const [name, dashboard] of found) for (const panel of panels(dashboard)) assert.ok(panel.targets.every(target => !target.unable), `${name}: ${panel.title}`);
 });
 

@@ -1,5 +1,7 @@
 """The labels of what is absent: those that the selector asked for."""
 
+from collections import Counter
+
 from watchkeeper.model.labels import METRIC_NAME
 from watchkeeper.query.promql.ast import Expr, MatrixSelector, VectorSelector, unwrapped
 
@@ -15,14 +17,9 @@ def absent_labels(expr: Expr) -> dict[str, str]:
         node = node.vector
     if not isinstance(node, VectorSelector):
         return {}
-    found: dict[str, str] = {}
-    seen: set[str] = set()
-    for matcher in node.matchers:
-        if matcher.name == METRIC_NAME:
-            continue
-        if matcher.op == "=" and matcher.name not in seen:
-            found[matcher.name] = matcher.value
-            seen.add(matcher.name)
-        else:
-            found.pop(matcher.name, None)
-    return {name: value for name, value in found.items() if value}
+    times = Counter(matcher.name for matcher in node.matchers)
+    return {
+        one.name: one.value
+        for one in node.matchers
+        if one.op == "=" and one.name != METRIC_NAME and times[one.name] == 1 and one.value
+    }

@@ -20,20 +20,30 @@ def _each(function: Callable[[Floats], Floats]) -> Callable[[Applied], Value]:
     return apply
 
 
+def _larger(left: Floats, right: Floats) -> Floats:
+    """Give the larger; infinity is larger than NaN, as Go's math.Max has it."""
+    return np.where(np.isposinf(left) | np.isposinf(right), np.inf, np.maximum(left, right))
+
+
+def _smaller(left: Floats, right: Floats) -> Floats:
+    """Give the smaller; minus infinity is smaller than NaN, as Go's math.Min has it."""
+    return np.where(np.isneginf(left) | np.isneginf(right), -np.inf, np.minimum(left, right))
+
+
 def _clamp(call: Applied) -> Value:
     vector, lowest, highest = call.vector(), call.scalar(1), call.scalar(2)
-    values = np.maximum(lowest, np.minimum(highest, vector.values))
+    values = _larger(lowest, _smaller(highest, vector.values))
     return call.answer(vector, values, vector.present & ~(highest < lowest))
 
 
 def _clamp_max(call: Applied) -> Value:
     vector = call.vector()
-    return call.answer(vector, np.minimum(call.scalar(1), vector.values))
+    return call.answer(vector, _smaller(call.scalar(1), vector.values))
 
 
 def _clamp_min(call: Applied) -> Value:
     vector = call.vector()
-    return call.answer(vector, np.maximum(call.scalar(1), vector.values))
+    return call.answer(vector, _larger(call.scalar(1), vector.values))
 
 
 def _round(call: Applied) -> Value:
