@@ -24,6 +24,7 @@ from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig, load_config
 from watchkeeper.rules.bundles import bundles
 from watchkeeper.rules.files import RuleFile, duplicates, read_rules
+from watchkeeper.rules.language import LOGQL
 from watchkeeper.rules.quarantine import read_usable
 from watchkeeper.rules.slo import read_slos
 
@@ -127,6 +128,8 @@ class _Reader:
         rules = [one for path in rule_files[:_RULE_FILES_MAX] if (one := self._tried(self._read_rules, path))]
         slos = self._matching(folder, own.watch.slos) if folder is not None else []
         rules += [one for path in slos if (one := self._tried(read_slos, path))]
+        logs = self._matching(folder, own.watch.log_rules) if folder is not None else []
+        rules += [one for path in logs if (one := self._tried(lambda path: self._read_rules(path, LOGQL), path))]
         self._notices += duplicates(rules)
         alertmanager = self._file(folder, ("alertmanager.yml", "alertmanager.yaml"), load_config)
         self._check_receivers(own, alertmanager or DEFAULT_CONFIG)

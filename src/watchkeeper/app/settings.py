@@ -54,6 +54,9 @@ class WatchSettings(Settings):
         "Evaluate the built-in rules: all, none, or the bundles in this list (`watchkeeper rules list`); by default all"
         " without a prometheus.yml, none with one.",
     )
+    log_rules: tuple[str, ...] = setting(
+        (), "Globs of rule files on logs (the Loki ruler's format, LogQL), relative to this file."
+    )
     slos: tuple[str, ...] = setting(
         (), "Globs of SLO files, relative to this file; the rules that follow from them are evaluated."
     )

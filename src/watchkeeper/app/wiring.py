@@ -24,6 +24,7 @@ from watchkeeper.api import (
     on_call,
     prometheus,
     remote_read,
+    ruler,
     runbooks,
     silences,
     status,
@@ -34,6 +35,7 @@ from watchkeeper.api.accounts import Accounts
 from watchkeeper.api.audit import AuditTrail
 from watchkeeper.api.doorkeeper import StateDoor
 from watchkeeper.api.queries import queries_of
+from watchkeeper.api.ruler import LogRules
 from watchkeeper.app import control, shown
 from watchkeeper.app.config import Loaded
 from watchkeeper.app.journal import OwnLog
@@ -67,6 +69,7 @@ from watchkeeper.query.logql.engine import Engine as LogEngine
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.parser import selectors
 from watchkeeper.query.querylog import QueryLog
+from watchkeeper.rules.language import ask_logs
 from watchkeeper.rules.runner import RuleRunner
 from watchkeeper.show import serving
 from watchkeeper.show.dashboards import Dashboards
@@ -74,6 +77,7 @@ from watchkeeper.store.files import RealFiles
 from watchkeeper.store.logs.db import LogDb
 from watchkeeper.store.metrics.db import MetricDb
 from watchkeeper.store.room import Room
+from watchkeeper.store.rule_files import RuleFiles
 from watchkeeper.store.settings import Keep
 from watchkeeper.store.state.audit import AuditLog
 from watchkeeper.store.state.dashboards import Dashboards as KeptDashboards
@@ -136,7 +140,16 @@ def build(loaded: Loaded, options: Options) -> Machine:
     standings = RuleStandings()
     ledger = Ledger(own.ledger, state, clock, standings.pending_since)
     desk = Desk(own.notify, state, clock, client, url, ledger=ledger)
-    rules = RuleRunner(engine.ask, metrics, metrics, desk.receive, clock, external_url=url, settings=own.rules)
+    rules = RuleRunner(
+        engine.ask,
+        metrics,
+        metrics,
+        desk.receive,
+        clock,
+        external_url=url,
+        settings=own.rules,
+        ask_logs=ask_logs(log_engine),
+    )
     standings.look_at(rules, clock.now_ms())
     why = Why(desk, ledger, standings.standings)
     beats = Heartbeats(
@@ -156,15 +169,21 @@ def build(loaded: Loaded, options: Options) -> Machine:
     door = OpenDoor(net.listen) if options.auth_none else StateDoor(accounts)
     trail = AuditTrail(AuditLog(state), clock)
 
+    log_rules = LogRules(RuleFiles(files), own.rules.log_groups_max)
+
+    async def apply_rules(now: Loaded) -> None:
+        shared = now.prometheus.global_
+        await rules.apply(
+            (*now.rule_files, *log_rules.files()),
+            interval_ms=shared.evaluation_interval,
+            query_offset_ms=shared.rule_query_offset,
+            external_labels=shared.external_labels,
+        )
+
     async def apply(now: Loaded) -> None:
         given = now.prometheus
         await scraper.apply(given.global_, given.scrape_configs, now.folder)
-        await rules.apply(
-            now.rule_files,
-            interval_ms=given.global_.evaluation_interval,
-            query_offset_ms=given.global_.rule_query_offset,
-            external_labels=given.global_.external_labels,
-        )
+        await apply_rules(now)
         query_log.apply(_beside(now, given.global_.query_log_file))
         standings.external_labels = given.global_.external_labels
         desk.apply(now.alertmanager, now.own.on_call)
@@ -187,6 +206,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
         *loki_push.routes(Push(logs, own.push, clock), own.push.body_bytes_max),
         *loki.routes(logs, log_engine, clock),
         *runbooks.routes(),
+        *ruler.routes(log_rules, rules, lambda: apply_rules(standing.loaded)),
         *login.routes(accounts),
         *users.routes(accounts),
         *keys.routes(accounts),

@@ -11,8 +11,7 @@ from enum import IntEnum
 from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, label_pairs
-from watchkeeper.query.promql.parser import parse
-from watchkeeper.query.promql.printer import text
+from watchkeeper.rules.language import PROMQL, Language
 from watchkeeper.rules.recording import Health, Series
 from watchkeeper.rules.template import Surroundings, alert_text
 
@@ -75,9 +74,10 @@ class AlertingRule:
         keep_firing_ms: int = 0,
         labels: Mapping[str, str],
         annotations: Mapping[str, str],
+        language: Language = PROMQL,
     ) -> None:
         self.name, self.expr, self.hold_ms, self.keep_firing_ms = name, expr, hold_ms, keep_firing_ms
-        self.query = text(parse(expr))
+        self.query = language.shown(expr)
         self.labels, self.annotations = dict(labels), dict(annotations)
         self.health = Health()
         self.active: dict[LabelPairs, ActiveAlert] = {}

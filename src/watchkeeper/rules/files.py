@@ -14,7 +14,7 @@ from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, label_pairs
-from watchkeeper.query.promql.parser import parse as parse_promql
+from watchkeeper.rules.language import PROMQL, Language
 from watchkeeper.rules.template import alert_text
 
 
@@ -120,6 +120,7 @@ class RuleFile:
     path: str
     groups: tuple[GroupConfig, ...]
     set_aside: tuple[SetAside, ...] = ()
+    language: Language = PROMQL
 
     @property
     def rule_count(self) -> int:
@@ -127,7 +128,7 @@ class RuleFile:
         return sum(len(group.rules) for group in self.groups)
 
 
-def read_rules(path: Path) -> RuleFile:
+def read_rules(path: Path, language: Language = PROMQL) -> RuleFile:
     """Read and check one rule file.
 
     raises  BadConfigs with every fault: file, line, field, what was got and wanted; BadConfig when it is no YAML
@@ -136,21 +137,21 @@ def read_rules(path: Path) -> RuleFile:
         text = path.read_bytes()
     except OSError as error:
         raise BadConfig(str(path), 0, "", error.strerror or "an error", "a readable file") from error
-    return parse_rules(text, str(path))
+    return parse_rules(text, str(path), language)
 
 
-def parse_rules(text: str | bytes, name: str) -> RuleFile:
+def parse_rules(text: str | bytes, name: str, language: Language = PROMQL) -> RuleFile:
     """Check a rule file's text; like `read_rules`."""
-    return parse_document(parse(text, name))
+    return parse_document(parse(text, name), language)
 
 
-def parse_document(document: Document) -> RuleFile:
+def parse_document(document: Document, language: Language = PROMQL) -> RuleFile:
     """Check what a rule file's YAML holds; like `read_rules`."""
     config = document.read_as(_FileConfig)
-    faults = list(_faults(document, config.groups))
+    faults = list(_faults(document, config.groups, language))
     if faults:
         raise BadConfigs(faults)
-    return RuleFile(document.name, config.groups)
+    return RuleFile(document.name, config.groups, language=language)
 
 
 def duplicates(files: Iterable[RuleFile]) -> list[str]:
@@ -191,7 +192,7 @@ def check_rules(paths: Iterable[Path]) -> list[RuleFile]:
     return files
 
 
-def _faults(document: Document, groups: tuple[GroupConfig, ...]) -> Iterator[BadConfig]:
+def _faults(document: Document, groups: tuple[GroupConfig, ...], language: Language) -> Iterator[BadConfig]:
     names: set[str] = set()
     for at, group in enumerate(groups):
         place = ("groups", at)
@@ -204,15 +205,17 @@ def _faults(document: Document, groups: tuple[GroupConfig, ...]) -> Iterator[Bad
         names.add(group.name)
         yield from _bad_label_names(document, (*place, "labels"), group.labels)
         for number, rule in enumerate(group.rules):
-            yield from _rule_faults(document, (*place, "rules", number), rule)
+            yield from _rule_faults(document, (*place, "rules", number), rule, language)
 
 
-def _rule_faults(document: Document, place: tuple[str | int, ...], rule: RuleConfig) -> Iterator[BadConfig]:
+def _rule_faults(
+    document: Document, place: tuple[str | int, ...], rule: RuleConfig, language: Language
+) -> Iterator[BadConfig]:
     if rule.record and rule.alert:
         yield document.fault(place, "both", "one: only one of 'record' and 'alert' must be set")
     if not rule.name:
         yield document.fault(place, "neither", "one: one of 'record' or 'alert' must be set")
-    yield from _expr_faults(document, place, rule)
+    yield from _expr_faults(document, place, rule, language)
     if rule.record:
         yield from _record_faults(document, place, rule)
     yield from _bad_label_names(document, (*place, "labels"), rule.labels)
@@ -224,14 +227,16 @@ def _rule_faults(document: Document, place: tuple[str | int, ...], rule: RuleCon
                 yield from _template_faults(document, (*place, field, key), rule.alert, text)
 
 
-def _expr_faults(document: Document, place: tuple[str | int, ...], rule: RuleConfig) -> Iterator[BadConfig]:
+def _expr_faults(
+    document: Document, place: tuple[str | int, ...], rule: RuleConfig, language: Language
+) -> Iterator[BadConfig]:
     if not rule.expr:
         yield document.fault((*place, "expr"), "nothing", "an expression: field 'expr' must be set in rule")
         return
     try:
-        parse_promql(rule.expr)
+        language.check(rule.expr)
     except BadInput as error:
-        yield document.fault((*place, "expr"), f"could not parse expression: {error}", "PromQL")
+        yield document.fault((*place, "expr"), f"could not parse expression: {error}", language.name)
 
 
 def _record_faults(document: Document, place: tuple[str | int, ...], rule: RuleConfig) -> Iterator[BadConfig]:

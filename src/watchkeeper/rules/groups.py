@@ -18,6 +18,7 @@ from watchkeeper.model.labels import LabelPairs
 from watchkeeper.rules import metrics, restore
 from watchkeeper.rules.alerting import ActiveAlert, AlertingRule
 from watchkeeper.rules.files import GroupConfig, RuleConfig
+from watchkeeper.rules.language import PROMQL, Language
 from watchkeeper.rules.order import evaluation_time, spread_ms, stages
 from watchkeeper.rules.recording import RecordingRule, Series
 from watchkeeper.rules.settings import RuleSettings
@@ -71,14 +72,14 @@ class Stage:
 class Group:
     """Rules with a common clock. Used on the event loop's thread alone."""
 
-    def __init__(self, file: str, config: GroupConfig, context: GroupContext) -> None:
-        self.file, self.config, self.context = file, config, context
+    def __init__(self, file: str, config: GroupConfig, context: GroupContext, language: Language = PROMQL) -> None:
+        self.file, self.config, self.context, self.language = file, config, context, language
         self.name, self.limit = config.name, config.limit
         self.interval_ms = config.interval_ms or context.interval_ms
         offset = config.query_offset_ms
         self.query_offset_ms = context.query_offset_ms if offset is None else offset
         self.spread_ms = spread_ms(self.name, file, self.interval_ms)
-        self.rules: tuple[Rule, ...] = tuple(_make(rule, config.labels) for rule in config.rules)
+        self.rules: tuple[Rule, ...] = tuple(_make(rule, config.labels, language) for rule in config.rules)
         self.stages = self._cut()
         self.memory: restore.Memory = {}
         self.evaluation_time_s = 0.0
@@ -95,7 +96,8 @@ class Group:
 
     def _cut(self) -> list[Stage]:
         out = []
-        for number, positions in enumerate(stages(self.rules)):
+        cut = stages(self.rules) if self.language.reads_metrics else [list(range(len(self.rules)))]
+        for number, positions in enumerate(cut):
             source = f"rules/{self.key}" + (f";{number}" if number else "")
             out.append(Stage(source, tuple(self.rules[at] for at in positions)))
         return out
@@ -104,9 +106,9 @@ class Group:
         """Give when the group is due first."""
         return evaluation_time(now_ms, self.interval_ms, self.spread_ms) + self.interval_ms
 
-    def same_as(self, config: GroupConfig, context: GroupContext) -> bool:
+    def same_as(self, config: GroupConfig, context: GroupContext, language: Language) -> bool:
         """Say whether a reload leaves this group as it is."""
-        return self.config == config and self.context == context
+        return self.config == config and self.context == context and self.language is language
 
     def remember(self, by_name: Mapping[str, restore.Memory]) -> None:
         """Hand over the alerts before a restart, by their names, for the first evaluations."""
@@ -281,10 +283,10 @@ def end_series(writer: MetricWriter, source: str, time_ms: int) -> None:
         log.warning("rule_series_not_ended", source=source, error=str(error))
 
 
-def _make(config: RuleConfig, group_labels: Mapping[str, str]) -> Rule:
+def _make(config: RuleConfig, group_labels: Mapping[str, str], language: Language) -> Rule:
     labels = {**group_labels, **config.labels}
     if config.record:
-        return RecordingRule(config.record, config.expr, labels)
+        return RecordingRule(config.record, config.expr, labels, language)
     return AlertingRule(
         config.alert,
         config.expr,
@@ -292,4 +294,5 @@ def _make(config: RuleConfig, group_labels: Mapping[str, str]) -> Rule:
         keep_firing_ms=config.keep_firing_for_ms,
         labels=labels,
         annotations=config.annotations,
+        language=language,
     )

@@ -21,6 +21,7 @@ from watchkeeper.query.promql.result import Result
 from watchkeeper.query.settings import QuerySettings
 from watchkeeper.rules.alerting import AlertingRule
 from watchkeeper.rules.files import GroupConfig, RuleConfig, RuleFile
+from watchkeeper.rules.language import PROMQL
 from watchkeeper.rules.order import reads
 from watchkeeper.rules.overlay import Overlay
 from watchkeeper.rules.template import Surroundings
@@ -104,6 +105,7 @@ class _Run:
         planned = [
             _Planned(file.path, group, rule, group.interval_ms or interval_ms)
             for file in files
+            if file.language is PROMQL
             for group in file.groups
             for rule in group.rules
         ]

@@ -13,12 +13,13 @@ from typing import Any
 from watchkeeper.model.document import Document, parse
 from watchkeeper.model.errors import BadConfig, BadConfigs
 from watchkeeper.rules.files import GroupConfig, RuleConfig, RuleFile, SetAside, parse_document
+from watchkeeper.rules.language import PROMQL, Language
 
 _PLACE = re.compile(r"groups\[(\d+)\](?:\.rules\[(\d+)\])?")
 _Place = tuple[int, int | None]
 
 
-def read_usable(path: Path) -> RuleFile:
+def read_usable(path: Path, language: Language = PROMQL) -> RuleFile:
     """Read a rule file, leaving out what cannot be used and saying why.
 
     raises  BadConfig when the file cannot be read at all: there is nothing to leave out then
@@ -30,26 +31,26 @@ def read_usable(path: Path) -> RuleFile:
     try:
         document = parse(text, str(path))
     except BadConfig as error:
-        return RuleFile(str(path), (), (SetAside("", "", "", str(error)),))
-    return _usable(document)
+        return RuleFile(str(path), (), (SetAside("", "", "", str(error)),), language)
+    return _usable(document, language)
 
 
-def _usable(document: Document) -> RuleFile:
+def _usable(document: Document, language: Language) -> RuleFile:
     try:
-        return parse_document(document)
+        return parse_document(document, language)
     except BadConfigs as error:
         faults = error.faults
     places: dict[_Place, str] = {}
     for fault in faults:
         place = _place(fault)
         if place is None:
-            return RuleFile(document.name, (), (SetAside("", "", "", str(fault)),))
+            return RuleFile(document.name, (), (SetAside("", "", "", str(fault)),), language)
         places.setdefault(place, str(fault))
     rest = _without(document, places)
     try:
-        usable = parse_document(rest)
+        usable = parse_document(rest, language)
     except BadConfigs as error:  # such as a name that was only right beside what was left out
-        return RuleFile(document.name, (), (SetAside("", "", "", str(error.faults[0])),))
+        return RuleFile(document.name, (), (SetAside("", "", "", str(error.faults[0])),), language)
     return replace(usable, set_aside=tuple(_named(document, place, text) for place, text in places.items()))
 
 

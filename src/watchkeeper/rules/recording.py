@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, Labels, label_pairs
-from watchkeeper.query.promql.parser import parse
-from watchkeeper.query.promql.printer import text
+from watchkeeper.rules.language import PROMQL, Language
 from watchkeeper.rules.template import Surroundings
 
 
@@ -36,9 +35,9 @@ class RecordingRule:
     query  the same as Prometheus would write it
     """
 
-    def __init__(self, name: str, expr: str, labels: Mapping[str, str]) -> None:
+    def __init__(self, name: str, expr: str, labels: Mapping[str, str], language: Language = PROMQL) -> None:
         self.name, self.expr, self.labels = name, expr, dict(labels)
-        self.query = text(parse(expr))
+        self.query = language.shown(expr)
         self.health = Health()
         self.stored: Sequence[LabelPairs] = ()  # the series of the last good evaluation
 

@@ -8,12 +8,13 @@ from typing import Any
 import structlog
 
 from watchkeeper.model.clock import Clock
-from watchkeeper.model.doors import Ask, MetricReader, MetricWriter, SendAlerts
-from watchkeeper.model.errors import WatchkeeperError
+from watchkeeper.model.doors import AlertSample, Ask, MetricReader, MetricWriter, SendAlerts
+from watchkeeper.model.errors import BadInput, WatchkeeperError
 from watchkeeper.rules import metrics, quarantine, restore
 from watchkeeper.rules.alerting import AlertingRule
 from watchkeeper.rules.files import GroupConfig, RuleFile, SetAside
 from watchkeeper.rules.groups import Group, GroupContext, end_series
+from watchkeeper.rules.language import LOGQL, PROMQL, Language
 from watchkeeper.rules.order import next_evaluation
 from watchkeeper.rules.settings import RuleSettings
 from watchkeeper.rules.status import Params, alerts_json, rules_json
@@ -31,6 +32,7 @@ class RuleRunner:
     reader        gives ALERTS_FOR_STATE back after a restart
     send          hands over alerts that fire or ended
     external_url  where this server is reached; begins the links in alerts
+    ask_logs      evaluates the expressions of rules on logs; such rules fail where there is none
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class RuleRunner:
         *,
         external_url: str = "",
         settings: RuleSettings | None = None,
+        ask_logs: Ask | None = None,
     ) -> None:
+        self._ask_logs = ask_logs or _no_logs
         self._ask, self._writer, self._reader, self._send, self._clock = ask, writer, reader, send, clock
         self._external_url = external_url.rstrip("/")
         self._settings = settings or RuleSettings()
@@ -54,6 +58,7 @@ class RuleRunner:
         self._memory: restore.Memory = {}
         self._set_aside: dict[str, tuple[SetAside, ...]] = {}
         self._started = False
+        self._applying = asyncio.Lock()
 
     async def start(self) -> None:
         """Look up the alerts that were there before, and begin to evaluate."""
@@ -85,25 +90,39 @@ class RuleRunner:
         query_offset_ms  of groups that name none (global.rule_query_offset)
         external_labels  added to the alerts that are sent
         """
+        async with self._applying:
+            await self._apply(files, interval_ms, query_offset_ms, external_labels or {})
+
+    async def _apply(
+        self, files: Sequence[RuleFile], interval_ms: int, query_offset_ms: int, external_labels: Mapping[str, str]
+    ) -> None:
         files = [quarantine.mended(file, self._configs(file.path)) for file in files]
         self._note_set_aside(files)
-        around = Surroundings(self._ask, dict(external_labels or {}), self._external_url)
-        context = GroupContext(
-            around,
-            self._writer,
-            self._send,
-            self._clock,
-            self._threads,
-            self._settings,
-            interval_ms,
-            query_offset_ms,
-        )
-        wanted = {f"{file.path};{config.name}": (file.path, config) for file in files for config in file.groups}
-        kept = {key for key, group in self._groups.items() if key in wanted and group.same_as(wanted[key][1], context)}
+        contexts = {
+            language: GroupContext(
+                Surroundings(ask, dict(external_labels), self._external_url),
+                self._writer,
+                self._send,
+                self._clock,
+                self._threads,
+                self._settings,
+                interval_ms,
+                query_offset_ms,
+            )
+            for language, ask in ((PROMQL, self._ask), (LOGQL, self._ask_logs))
+        }
+        wanted = {f"{file.path};{config.name}": (file, config) for file in files for config in file.groups}
+        kept = {
+            key
+            for key, group in self._groups.items()
+            if key in wanted
+            and group.same_as(wanted[key][1], contexts[wanted[key][0].language], wanted[key][0].language)
+        }
         await self._end(set(self._groups) - kept)
         before, self._groups = self._groups, {}
-        for key, (path, config) in wanted.items():
-            group = before[key] if key in kept else Group(path, config, context)
+        for key, (file, config) in wanted.items():
+            language = file.language
+            group = before[key] if key in kept else Group(file.path, config, contexts[language], language)
             if key in before and key not in kept:
                 group.continue_from(before[key])
             self._groups[key] = group
@@ -212,15 +231,22 @@ class RuleRunner:
         states = [alert.state.word for rule in rules for alert in rule.shown()]
         return {"firing": states.count("firing"), "pending": states.count("pending")}
 
-    def rules_json(self, params: Params = ()) -> dict[str, Any]:
+    def rules_json(self, params: Params = (), language: Language | None = None) -> dict[str, Any]:
         """Give the data of /api/v1/rules.
+
+        language  only groups of this language
 
         params  the query string's, in order: type, rule_name[], rule_group[], file[], match[], exclude_alerts,
                 group_limit, group_next_token
         raises  BadInput in Prometheus' words when one of them cannot be used
         """
-        return rules_json(self.groups(), params, self._set_aside)
+        groups = [one for one in self.groups() if language is None or one.language is language]
+        return rules_json(groups, params, self._set_aside if language is None else {})
 
-    def alerts_json(self) -> dict[str, Any]:
-        """Give the data of /api/v1/alerts."""
-        return alerts_json(self.groups())
+    def alerts_json(self, language: Language | None = None) -> dict[str, Any]:
+        """Give the data of /api/v1/alerts; of one language's rules alone, where one is given."""
+        return alerts_json([one for one in self.groups() if language is None or one.language is language])
+
+
+def _no_logs(_expr: str, _time_ms: int) -> list[AlertSample]:
+    raise BadInput("cannot evaluate a rule on logs: got no log store, want one")
