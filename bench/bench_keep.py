@@ -71,10 +71,7 @@ def bodies(series: int, rows: int, end_ms: int) -> Iterator[bytes]:
 
 def command(name: str, folder: Path) -> tuple[list[str], int]:
     if name == "watchkeeper":
-        made = watchkeeper(folder, None)
-        quiet = {"watch": {"itself": False, "host": False, "rules": False}}  # as the peers, which watch nothing here
-        (folder / "config" / "watchkeeper.yml").write_bytes(orjson.dumps(quiet))
-        return made
+        return watchkeeper(folder, None)
     return prometheus(folder) if name == "Prometheus" else victoria(folder)
 
 

@@ -183,9 +183,12 @@ def prometheus(folder: Path) -> tuple[list[str], int]:
 def watchkeeper(folder: Path, cache_bytes: int | None) -> tuple[list[str], int]:
     (folder / "config").mkdir()
     (folder / "config" / "prometheus.yml").write_text("global: {}\n")
+    own: dict[str, object] = {"watch": {"itself": False, "host": False, "rules": False}}  # as the peers
     if cache_bytes is not None:
-        own = {"metrics": {"decoded_bytes_max": cache_bytes}}
-        (folder / "config" / "watchkeeper.yml").write_bytes(orjson.dumps(own))
+        own["metrics"] = {"decoded_bytes_max": cache_bytes}
+    (folder / "config" / "watchkeeper.yml").write_bytes(
+        orjson.dumps(own)
+    )  # old samples are late once new ones are there
     port = free_port()
     where = ["--config", str(folder / "config"), "--data", str(folder / "data"), "--listen", f"127.0.0.1:{port}"]
     return [sys.executable, "-m", "watchkeeper.app", "up", *where, "--auth", "none", "--log-level", "error"], port
