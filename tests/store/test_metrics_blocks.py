@@ -528,3 +528,25 @@ def test_equal_label_tables_have_equal_bytes_whatever_their_codes() -> None:
     labels = [{"b": "2", "a": "x"}, {"a": "1"}, {"c": "x"}]
     assert pack_table(LabelTable.from_labels(labels, one)) == pack_table(LabelTable.from_labels(labels, two))
     assert pack_table(LabelTable.from_labels(labels[:2], one)) != pack_table(LabelTable.from_labels(labels, one))
+
+
+def test_a_flipped_bit_neither_brings_back_what_was_deleted_nor_refuses_a_start() -> None:
+    async def scenario() -> None:
+        files = SimFiles()
+        db = make(files)
+        await db.start()
+        fill(db, (0, 1), 6)
+        await db.delete_series([[Matcher("n", "=", "3")]], *ALWAYS)
+        whole = samples(db)
+        await db.stop()
+        chance = random.Random(3)
+        for name in ("metrics/tombstones", "metrics/FORMAT"):
+            for at in chance.sample(range(len(files.names[name].now)), 20):
+                hurt = files.crash("kill", chance)
+                hurt.names[name] = Inode(flipped(bytes(files.names[name].now), at))
+                again = make(hurt)
+                await again.start()
+                assert samples(again) == whole
+                await again.stop()
+
+    run(scenario)

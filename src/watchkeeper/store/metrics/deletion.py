@@ -1,11 +1,17 @@
 """Deleted series: what `delete_series` was told, kept until no block holds any of it; read over by every query.
 
-File  metrics/tombstones: JSON [{"matchers": [[name, operator, value], …], "start_ms", "end_ms", "before"}, …]
+File  metrics/tombstones: twice "WKTOMBS1", u32 length, u32 CRC-32C (little endian), and that many bytes of JSON:
+      [{"matchers": [[name, operator, value], …], "start_ms", "end_ms", "before"}, …]
+
+It is there twice because a flipped bit must neither bring back what was deleted nor hide what was not.
 """
 
+import contextlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import google_crc32c
 import numpy as np
 import numpy.typing as npt
 import orjson
@@ -15,9 +21,15 @@ from watchkeeper.model.errors import BadInput
 from watchkeeper.model.frame import ABSENT, Floats, Times
 from watchkeeper.model.labels import LabelTable
 from watchkeeper.model.matchers import Matcher, match_table
+from watchkeeper.model.metrics import counter
 from watchkeeper.store.files import Files
 
 log = structlog.get_logger(__name__)
+
+_MAGIC = b"WKTOMBS1"
+_HEAD = struct.Struct("<8sII")
+
+DAMAGED = counter("watchkeeper_tombstones_damaged", "Lists of what was deleted that did not check out in either copy.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,7 @@ class Tombstones:
         return self._all
 
     def load(self) -> None:
-        """Read the file; what cannot be read is logged and left where it is."""
+        """Read the file; where neither copy checks out, it is set aside, counted and logged."""
         if self._path.rpartition("/")[2] not in self._files.listdir(self._path.rpartition("/")[0]):
             return
         fd = self._files.open(self._path)
@@ -72,10 +84,13 @@ class Tombstones:
                     said["end_ms"],
                     said["before"],
                 )
-                for said in orjson.loads(data or b"[]")
+                for said in orjson.loads(_checked(data))
             )
         except (ValueError, KeyError, TypeError, BadInput) as error:
+            DAMAGED.inc()
             log.warning("tombstones_damaged", path=self._path, error=str(error))
+            with contextlib.suppress(OSError):
+                self._files.rename(self._path, self._path + ".damaged")
 
     def set(self, tombstones: Sequence[Tombstone]) -> None:
         """Replace all; they are on the disk when this returns.
@@ -91,7 +106,8 @@ class Tombstones:
             }
             for tombstone in tombstones
         ]
-        data, done = orjson.dumps(said), 0
+        text = orjson.dumps(said)
+        data, done = 2 * (_HEAD.pack(_MAGIC, len(text), google_crc32c.value(text)) + text), 0
         fd = self._files.open(self._path + ".tmp")
         try:
             self._files.ftruncate(fd, 0)
@@ -111,6 +127,21 @@ class Tombstones:
             for one in self._all
             if one.start_ms <= end_ms and one.end_ms >= start_ms and (number is None or number < one.before)
         ]
+
+
+def _checked(data: bytes) -> bytes:
+    """Give the first copy that checks out.
+
+    raises  ValueError when none does
+    """
+    at = data.find(_MAGIC)
+    while at >= 0 and at + _HEAD.size <= len(data):
+        _, length, check = _HEAD.unpack_from(data, at)
+        text = data[at + _HEAD.size : at + _HEAD.size + length]
+        if len(text) == length and google_crc32c.value(text) == check:
+            return text
+        at = data.find(_MAGIC, at + 1)
+    raise ValueError("neither copy checks out")
 
 
 def edit_of(tombstones: Sequence[Tombstone], table: LabelTable) -> "Deleting | None":

@@ -1,9 +1,12 @@
 """What says that a directory holds metrics, and in which format."""
 
+import re
+
 from watchkeeper.model.errors import Damaged
 from watchkeeper.store.files import Files
 
 DIRECTORY = "metrics"
+_A_FORMAT = re.compile(rb"watchkeeper metrics \d+\n")
 _FORMAT = b"watchkeeper metrics 2\n"
 _OLDER_FORMATS = (b"watchkeeper metrics 1\n",)  # had no blocks
 
@@ -17,9 +20,10 @@ def check_format(files: Files) -> None:
     fd = files.open(path)
     try:
         found = files.pread(fd, 64, 0)
-        if not _FORMAT.startswith(found) and found not in _OLDER_FORMATS:
+        if _A_FORMAT.fullmatch(found) and found not in (_FORMAT, *_OLDER_FORMATS):
             raise Damaged(f"cannot open {path}: got {found.decode(errors='replace')!r}, want {_FORMAT.decode()!r}")
-        if found != _FORMAT:  # new, or a crash came in between
+        if found != _FORMAT:  # new, older, cut off by a crash, or no format at all because a bit was flipped
+            files.ftruncate(fd, 0)
             files.pwrite(fd, _FORMAT, 0)
             files.fdatasync(fd)
     finally:
