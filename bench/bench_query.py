@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -127,13 +127,21 @@ def bodies(options: argparse.Namespace, start_ms: int) -> Iterator[bytes]:
     made = [target(number, options.series // options.targets, rows) for number in range(options.targets)]
     for first in range(0, rows, _BODY_ROWS):
         here = slice(first, min(first + _BODY_ROWS, rows))
-        parts = []
+        parts: list[tuple[dict[str, str], Times, Floats]] = []
         for number, (labels, values) in enumerate(made):
             times = start_ms + np.arange(here.start, here.stop, dtype=np.int64) * INTERVAL_MS + number * 1100
             for one, row in zip(labels, values, strict=True):
-                pairs = (field(1, name.encode()) + field(2, text.encode()) for name, text in sorted(one.items()))
-                parts.append(field(1, b"".join(field(1, pair) for pair in pairs) + sample_messages(times, row[here])))
-        yield bytes(cramjam.snappy.compress_raw(b"".join(parts)))
+                parts.append((one, times, row[here]))
+        yield request_of(parts)
+
+
+def request_of(series: Sequence[tuple[dict[str, str], Times, Floats]]) -> bytes:
+    """Give a remote-write request with samples of some series."""
+    parts = []
+    for one, times, values in series:
+        pairs = (field(1, name.encode()) + field(2, text.encode()) for name, text in sorted(one.items()))
+        parts.append(field(1, b"".join(field(1, pair) for pair in pairs) + sample_messages(times, values)))
+    return bytes(cramjam.snappy.compress_raw(b"".join(parts)))
 
 
 # -- the programs
@@ -146,11 +154,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(name: str, command: list[str], port: int) -> Iterator[Server]:
+def running(name: str, command: list[str], port: int, ready: str = "/-/ready") -> Iterator[Server]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             server = Server(name, process, port)
-            _wait_ready(server)
+            _wait_ready(server, ready)
             yield server
         finally:
             process.terminate()
@@ -160,11 +168,11 @@ def running(name: str, command: list[str], port: int) -> Iterator[Server]:
                 process.kill()
 
 
-def _wait_ready(server: Server) -> None:
+def _wait_ready(server: Server, path: str) -> None:
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline and server.process.poll() is None:
         try:
-            server.ask("GET", "/-/ready")
+            server.ask("GET", path)
         except (OSError, AssertionError):
             time.sleep(0.1)
         else:

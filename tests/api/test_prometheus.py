@@ -41,13 +41,17 @@ def make_ask(settings: QuerySettings | None = None, sources: status.Sources | No
     async def never() -> bool:
         return False
 
-    def ask(path: str, body: bytes = b"", name: str = "", **params: str | list[str]) -> tuple[int, Any]:
+    def ask(
+        path: str, body: bytes = b"", name: str = "", accept: str = "", **params: str | list[str]
+    ) -> tuple[int, Any]:
         pairs = [
             (key.replace("match", "match[]") if key == "match" else key, one)
             for key, value in params.items()
             for one in (value if isinstance(value, list) else [value])
         ]
-        call = Call("GET", path, {"name": name, "id": name}, pairs, Headers({}), body, ANONYMOUS, "", never)
+        call = Call(
+            "GET", path, {"name": name, "id": name}, pairs, Headers({"accept": accept}), body, ANONYMOUS, "", never
+        )
 
         async def answered() -> Response:
             return await handlers[path](call)
@@ -271,3 +275,10 @@ def test_what_stands_twice_in_a_query_is_evaluated_once(ask: Ask) -> None:
     assert (twice["expr"], twice["reused"], twice["children"]) == ("sum(work_total)", True, [])
     _, answer = ask("/api/v1/query", query="work_total - work_total", time="600")
     assert [one["value"][1] for one in answer["data"]["result"]] == ["0", "0"]
+
+
+def test_an_answer_can_be_had_in_columns(ask: Ask) -> None:
+    accept = "application/vnd.watchkeeper.columns+json"
+    _, answer = ask("/api/v1/query_range", query="odd", start="0", end="45", step="15", accept=accept)
+    assert (answer["type"], answer["times"]) == ("matrix", [0, 15_000, 30_000, 45_000])
+    assert answer["series"] == [{"labels": {"__name__": "odd"}, "values": ["NaN", "+Inf", -0.0, 1e-7]}]

@@ -12,16 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 from starlette.responses import Response
 
+from watchkeeper.api.columns_json import columns_of
 from watchkeeper.api.envelope import error, failure, kind_of
 from watchkeeper.api.queries import Queries
 from watchkeeper.model.errors import BadInput, BadQuery, WatchkeeperError
 from watchkeeper.net.routing import READ, Call, Route
-from watchkeeper.query.promql.numerals import go_float
-from watchkeeper.query.promql.result import Result
 
 _TIME_MAX_MS = 1 << 53
 
@@ -80,31 +78,6 @@ class _Batch:
         if self.logs is None:
             raise BadInput("cannot answer a LogQL query: got no log store, want one")
         return orjson.dumps(self.logs(query), option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def columns_of(result: Result) -> bytes:
-    """Write a result in columns."""
-    labels, order = result.by_labels()
-    rows = range(len(labels)) if result.ordered else order.tolist()
-    series = [b'{"labels":' + orjson.dumps(labels[at]) + b',"values":' + _cells(result, at) + b"}" for at in rows]
-    times = orjson.dumps(result.times.tolist())
-    notes = orjson.dumps([*result.warnings, *result.infos])
-    head = f'{{"status":"success","type":"{result.kind.value}","times":'.encode()
-    text = b',"text":' + orjson.dumps(result.text) if result.text else b""
-    return b"".join((head, times, b',"series":[', b",".join(series), b"]", text, b',"warnings":', notes, b"}"))
-
-
-def _cells(result: Result, row: int) -> bytes:
-    """Write one series' values; orjson writes NaN as null, which is what stands for no sample."""
-    present = result.present[row]
-    values = result.values[row] if present.all() else np.where(present, result.values[row], np.nan)
-    odd = np.nonzero(present & ~np.isfinite(values))[0]
-    if not len(odd):
-        return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
-    cells: list[float | str] = values.tolist()
-    for at in odd.tolist():
-        cells[at] = go_float(float(values[at]))
-    return orjson.dumps(cells)
 
 
 def read_batch(body: bytes, queries_max: int) -> list[BatchQuery]:

@@ -5,12 +5,14 @@ source  https://prometheus.io/docs/prometheus/latest/querying/api/#expression-qu
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
+from watchkeeper.api.columns_json import MEDIA_TYPE as COLUMNS
+from watchkeeper.api.columns_json import columns_of
 from watchkeeper.api.envelope import error, failed, failure, refusing, success, success_bytes
 from watchkeeper.api.matrix_json import data_of
 from watchkeeper.api.prometheus_params import duration_ms, limit, read_duration_ms, time_ms
@@ -85,17 +87,21 @@ class Queries:
         self.log.write(line)
 
     async def answer(self, call: Call, text: str, span: Span) -> Response:
-        """Answer a query with its parameters timeout, lookback_delta, limit and stats."""
+        """Answer a query with its parameters timeout, lookback_delta, limit and stats; in columns when asked for."""
         timeout_ms, lookback_ms = duration_ms(call, "timeout"), _lookback_ms(call)
         timeout_s = None if timeout_ms is None else timeout_ms / 1000
         at_most, stats = limit(call), call.first("stats")
+        in_columns = COLUMNS in call.headers.get("accept", "")
         counting = bool(stats) or self.log.enabled
         terms = self.engine.terms(timeout_s, lookback_ms, counting=counting)
 
         def write(result: Result, said: dict[str, Any]) -> bytes:
             cut = at_most and len(result.labels) > at_most and result.kind in ("vector", "matrix")
             warnings = [*result.warnings, TRUNCATED] if cut else result.warnings
-            data = data_of(result.head(at_most) if cut else result)
+            result = result.head(at_most) if cut else result
+            if in_columns:
+                return columns_of(replace(result, warnings=warnings))
+            data = data_of(result)
             if stats:
                 if stats != "all":
                     said["samples"].pop("totalQueryableSamplesPerStep", None)
@@ -106,7 +112,7 @@ class Queries:
             body = await self.run(call, text, span, terms, write)
         except WatchkeeperError as fault:
             return failed(fault)
-        return Response(body, media_type="application/json")
+        return Response(body, media_type=COLUMNS if in_columns else "application/json")
 
     async def query(self, call: Call) -> Response:
         """Answer GET or POST /api/v1/query."""
