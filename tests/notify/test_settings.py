@@ -5,6 +5,8 @@ import pytest
 from tests.notify.peer import program
 
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.metrics import REGISTRY
+from watchkeeper.notify.config_metrics import note_config
 from watchkeeper.notify.render import shown_config
 from watchkeeper.notify.settings import DEFAULT_CONFIG, load_config, read_config
 
@@ -167,3 +169,14 @@ receivers:
     first, second = read_config(text, "am.yml").receivers[0].webhook_configs
     assert first.http_config is not None and first.http_config.bearer_token is not None
     assert second.http_config is not None and second.http_config.bearer_token is None
+
+
+def test_metrics_tell_of_the_configuration_as_alertmanagers_do() -> None:
+    config = read_config(GOOD, "alertmanager.yml")
+    note_config(config)
+    before = REGISTRY.get_sample_value("alertmanager_config_hash")
+    assert REGISTRY.get_sample_value("alertmanager_receivers") == 1
+    assert REGISTRY.get_sample_value("alertmanager_integrations") == 0
+    note_config(DEFAULT_CONFIG)
+    assert REGISTRY.get_sample_value("alertmanager_integrations") == 1
+    assert REGISTRY.get_sample_value("alertmanager_config_hash") != before

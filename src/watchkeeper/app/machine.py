@@ -16,10 +16,18 @@ from watchkeeper.net.routing import Route
 
 log = structlog.get_logger(__name__)
 
-_reload_good = gauge("prometheus_config_last_reload_successful", "Whether the last reload took in the files.")
-_reload_s = gauge(
-    "prometheus_config_last_reload_success_timestamp_seconds", "Unix time of the last reload that took in the files."
-)
+_PROGRAMS = ("prometheus", "alertmanager")  # whose dashboards and alerts ask for these
+_reloads_good = [
+    gauge(f"{program}_config_last_reload_successful", "Whether the last reload took in the files.")
+    for program in _PROGRAMS
+]
+_reloads_s = [
+    gauge(
+        f"{program}_config_last_reload_success_timestamp_seconds",
+        "Unix time of the last reload that took in the files.",
+    )
+    for program in _PROGRAMS
+]
 
 
 @dataclass(slots=True)
@@ -101,7 +109,9 @@ class Machine:
 
     def _note_reload(self, *, good: bool) -> None:
         self.standing.reload_good = good
-        _reload_good.set(good)
+        for reload_good in _reloads_good:
+            reload_good.set(good)
         if good:
             self.standing.reloaded_ms = self._clock.now_ms()
-            _reload_s.set(self.standing.reloaded_ms / 1000)
+            for reload_s in _reloads_s:
+                reload_s.set(self.standing.reloaded_ms / 1000)

@@ -19,6 +19,7 @@ from watchkeeper.net.client import Client
 from watchkeeper.notify.acks import AckBook
 from watchkeeper.notify.alert_book import AlertBook, Incoming
 from watchkeeper.notify.batch import Batch
+from watchkeeper.notify.config_metrics import note_config
 from watchkeeper.notify.deliver import Deliverer
 from watchkeeper.notify.escalate import Escalator
 from watchkeeper.notify.group import Flush, Groups
@@ -179,6 +180,7 @@ class Desk:
         assert config.route is not None  # read_config saw to it
         templates = Templates.load(config.templates)
         self._config = config
+        note_config(config)
         self._route = build_routes(config.route, self._on_call.schedules())
         self._inhibitor = Inhibitor(config.inhibit_rules)
         mute_times = MuteTimes((*config.mute_time_intervals, *config.time_intervals))
