@@ -6,21 +6,22 @@ from watchkeeper.model.errors import Damaged
 from watchkeeper.store.files import Files
 
 DIRECTORY = "metrics"
-_A_FORMAT = re.compile(rb"watchkeeper metrics \d+\n")
+_A_FORMAT = re.compile(rb"watchkeeper metrics (\d+)\n")
 _FORMAT = b"watchkeeper metrics 2\n"
-_OLDER_FORMATS = (b"watchkeeper metrics 1\n",)  # had no blocks
+_NUMBER = 2  # 1 had no blocks
 
 
 def check_format(files: Files) -> None:
     """Mark a new or older directory as ours.
 
-    raises  Damaged when it is of a newer format, or of somebody else
+    raises  Damaged when it is of a newer format
     """
     path = f"{DIRECTORY}/FORMAT"
     fd = files.open(path)
     try:
         found = files.pread(fd, 64, 0)
-        if _A_FORMAT.fullmatch(found) and found not in (_FORMAT, *_OLDER_FORMATS):
+        said = _A_FORMAT.fullmatch(found)
+        if said is not None and int(said[1]) > _NUMBER:
             raise Damaged(f"cannot open {path}: got {found.decode(errors='replace')!r}, want {_FORMAT.decode()!r}")
         if found != _FORMAT:  # new, older, cut off by a crash, or no format at all because a bit was flipped
             files.ftruncate(fd, 0)
