@@ -14,7 +14,7 @@ from watchkeeper.model.labels import Labels
 from watchkeeper.model.matchers import Matcher, match_all
 from watchkeeper.net.xor import CHUNK_SAMPLES, decode
 
-_BATCH_SAMPLES = 8_000_000
+_BATCH_SAMPLES = 4_000_000
 
 
 @dataclass(slots=True)
