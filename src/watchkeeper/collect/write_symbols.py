@@ -41,6 +41,7 @@ _FAMILY_ENDS = ("_bucket", "_count", "_sum")
 _WHOLE = frozenset({"histogram", "gaugehistogram", "summary"})
 _REF_BYTES_MAX = 4
 _CREATED_BYTES_MAX = 9
+_NO_METADATA = b"\x2a\x00"  # what Prometheus writes when it has none
 _NAME = b"__name__"
 _SHORT = 124  # a label of fewer bytes has lengths of one byte
 
@@ -55,11 +56,12 @@ Said = tuple[MetricMetadata, ...]
 class _Simple:
     """Series with one sample each, as they were found.
 
-    refs   bytes of their label references
-    tails  what follows the sample: metadata, created timestamp
+    refs    bytes of all their label references, one series after the other; refs_of: how many bytes each has
+    tails   what follows the sample: metadata, created timestamp
     """
 
-    refs: list[bytes] = field(default_factory=list)
+    refs: list[npt.NDArray[np.uint8]] = field(default_factory=list)
+    refs_of: list[Ints] = field(default_factory=list)
     tails: list[bytes] = field(default_factory=list)
     value_at: list[int] = field(default_factory=list)
     time_at: list[int] = field(default_factory=list)
@@ -93,7 +95,7 @@ class SymbolWalk:
 
     def _keys_of(self, found: _Simple, symbols: Sequence[bytes], metadata: dict[str, MetricMetadata]) -> Keys | None:
         """Give the label bytes of each simple series; None when any turns out not to be simple."""
-        decoded = _references(found.refs, len(symbols))
+        decoded = _references(np.concatenate(found.refs), np.concatenate(found.refs_of), len(symbols))
         told = {tail: _read_tail(tail, symbols) for tail in set(found.tails)}
         if decoded is None or None in told.values():
             return None
@@ -173,7 +175,7 @@ class _Scan:
 
     def __init__(self, body: bytes, first: int) -> None:
         self._body = body
-        raw = np.frombuffer(body, np.uint8)
+        self._raw = raw = np.frombuffer(body, np.uint8)
         self._samples = samples = find_samples(raw)
         entries = find_entries(raw, first, 0x2A, _ends(raw, samples.stops))
         at = np.minimum(entries.heads, len(raw) - 2)
@@ -186,10 +188,16 @@ class _Scan:
         first, last = entries.run(at)
         if first == last:
             return at
-        heads, cuts = (entries.heads[first:last] + 2).tolist(), samples.places[first:last].tolist()
-        stops, ends = samples.stops[first:last].tolist(), entries.ends[first:last].tolist()
-        found.refs += [body[head:cut] for head, cut in zip(heads, cuts, strict=True)]
-        found.tails += [body[stop:end] for stop, end in zip(stops, ends, strict=True)]
+        heads, sizes = entries.heads[first:last] + 2, samples.places[first:last] - entries.heads[first:last] - 2
+        before = np.cumsum(sizes) - sizes
+        found.refs.append(self._raw[np.repeat(heads - before, sizes) + np.arange(sizes.sum())])
+        found.refs_of.append(sizes)
+        stops, ends = samples.stops[first:last], entries.ends[first:last]
+        alike = self._raw[stops[ends - stops == 2]] == _NO_METADATA[0]
+        if len(alike) == len(stops) and alike.all() and not self._raw[stops + 1].any():
+            found.tails += [_NO_METADATA] * len(stops)
+        else:
+            found.tails += [body[stop:end] for stop, end in zip(stops.tolist(), ends.tolist(), strict=True)]
         found.value_at += samples.value_at[first:last].tolist()
         found.time_at += (samples.stops[first:last] - 6).tolist()
         return int(entries.ends[last - 1])
@@ -213,15 +221,15 @@ def _ends(raw: npt.NDArray[np.uint8], stops: Ints) -> Ints:
     return ends + created
 
 
-def _references(refs: Sequence[bytes], n_symbols: int) -> tuple[Ints, Ints] | None:
+def _references(raw: npt.NDArray[np.uint8], sizes: Ints, n_symbols: int) -> tuple[Ints, Ints] | None:
     """Read all label references at once.
 
+    sizes    how many of the bytes each series has
     returns  int64[n, 2] name and value of each label; where each series' labels end; None when any is out of range
     """
-    raw = np.frombuffer(b"".join(refs), np.uint8)
-    ends_of_series = np.cumsum(np.fromiter(map(len, refs), np.int64, len(refs)))
+    ends_of_series = np.cumsum(sizes)
     last = raw < 0x80
-    if not len(raw) or not all(refs) or not last[ends_of_series - 1].all():
+    if not len(raw) or not sizes.all() or not last[ends_of_series - 1].all():
         return None
     ends = np.flatnonzero(last)
     starts = np.concatenate([[0], ends[:-1] + 1])
