@@ -57,6 +57,7 @@ class Block:
 
     number  names the file, counts up
     views   one a frame; those whose label table was damaged are left out
+    whole   whether none was
     """
 
     number: int
@@ -65,6 +66,7 @@ class Block:
     views: tuple["BlockView", ...]
     first_ms: int
     last_ms: int
+    whole: bool = True
 
     @property
     def samples(self) -> int:
@@ -214,6 +216,10 @@ class Blocks:
             f"some samples are left out: block {path} could not be read"
             for path, span in self._lost
             if span is None or (span[0] <= end_ms and span[1] >= start_ms)
+        ] + [
+            f"some samples are left out: labels in block {block.file.path} do not check out"
+            for block in self._all
+            if not block.whole and block.first_ms <= end_ms and block.last_ms >= start_ms
         ]
 
     def forget_lost(self, before_ms: int) -> None:
@@ -266,9 +272,9 @@ class Blocks:
             for said in contents.frames
             if (shared := tables[said.table]) is not None
         ]
-        first = min((view.said.first_ms for view in views), default=0)
-        last = max((view.said.last_ms for view in views), default=0)
-        return Block(number, file, contents, tuple(views), first, last)
+        first = min((said.first_ms for said in contents.frames), default=0)
+        last = max((said.last_ms for said in contents.frames), default=0)
+        return Block(number, file, contents, tuple(views), first, last, len(views) == len(contents.frames))
 
     def _set_aside(self, path: str) -> None:
         try:

@@ -97,7 +97,7 @@ class Compactor:
             for block in self._blocks.all():
                 bucket = block.first_ms // range_ms
                 whole = block.last_ms // range_ms == bucket and (bucket + 1) * range_ms <= self._blocks.cutoff_ms
-                if whole and block.number not in self._damaged:
+                if whole and self._readable(block):
                     by_bucket.setdefault(bucket, []).append(block)
             for blocks in by_bucket.values():
                 if len(blocks) > 1:
@@ -118,13 +118,17 @@ class Compactor:
             left = [self._kept(view.table, age_ms) for view in block.views]
             if not any(mask.any() for mask in left):
                 gone.append(block)
-            elif block.number not in self._damaged and not all(mask.all() for mask in left):
+            elif self._readable(block) and not all(mask.all() for mask in left):
                 shrinking.append(block)
         return gone, shrinking
 
+    def _readable(self, block: Block) -> bool:
+        """Say whether a block can be written anew without losing what may be read from it one day."""
+        return block.whole and block.number not in self._damaged
+
     def deleted_from(self) -> list[Block]:
         """Give the blocks that hold something that was deleted."""
-        return [block for block in self._blocks.all() if block.number not in self._damaged and self._concerned(block)]
+        return [block for block in self._blocks.all() if self._readable(block) and self._concerned(block)]
 
     def _concerned(self, block: Block) -> bool:
         tombstones = self._tombstones.concerning(block.number, block.first_ms, block.last_ms)
