@@ -15,15 +15,18 @@ from watchkeeper.net.auth import OpenDoor
 from watchkeeper.net.client import Client
 from watchkeeper.net.listener import Listener
 from watchkeeper.net.settings import NetSettings
+from watchkeeper.notify.cluster import Cluster, ClusterSettings
 from watchkeeper.notify.desk import Desk, DeskSettings
 from watchkeeper.notify.settings import load_config
 from watchkeeper.store.state.db import StateStore
 
 
-async def main(config: Path, data: Path, listen: str, url: str = "") -> None:
+async def main(config: Path, data: Path, listen: str, database: str = "") -> None:
     data.mkdir(parents=True, exist_ok=True)
-    state, client = StateStore(url or f"sqlite:///{data / 'state.db'}"), Client("desk/1")
-    desk = Desk(DeskSettings(), state, SystemClock(), client, f"http://{listen}")
+    state, client = StateStore(database or f"sqlite:///{data / 'state.db'}"), Client("desk/1")
+    clock, url = SystemClock(), f"http://{listen}"
+    cluster = Cluster(ClusterSettings(), state, clock, url) if state.is_shared else None
+    desk = Desk(DeskSettings(), state, clock, client, url, cluster=cluster)
     desk.apply(load_config(config))
     await desk.start()
     routes = [*alertmanager.routes(desk), *inbox.routes(desk)]

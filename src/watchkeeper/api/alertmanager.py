@@ -91,7 +91,7 @@ class _Api:
         del call
         return _json(
             {
-                "cluster": {"peers": [], "status": "disabled"},
+                "cluster": self._desk.cluster_status(),
                 "config": {"original": self._desk.config_text()},
                 "uptime": rfc3339_ms(self._desk.started_ms),
                 "versionInfo": {

@@ -12,6 +12,7 @@ from watchkeeper.gateway.settings import GatewaySettings
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.errors import BadInput
 from watchkeeper.net.settings import AuthSettings, NetSettings
+from watchkeeper.notify.cluster import ClusterSettings
 from watchkeeper.notify.desk import DeskSettings
 from watchkeeper.notify.heartbeats import HeartbeatSettings
 from watchkeeper.notify.ledger import LedgerSettings
@@ -85,5 +86,6 @@ class OwnSettings(Settings):
     ledger: LedgerSettings = setting(LedgerSettings, "The delivery ledger: each alert's way to people.")
     on_call: OnCallSettings = setting(OnCallSettings, "Acknowledgement, escalation, digests.")
     heartbeats: HeartbeatSettings = setting(HeartbeatSettings, "Dead man's switches.")
+    cluster: ClusterSettings = setting(ClusterSettings, "Processes that share one PostgreSQL.")
     gateway: GatewaySettings = setting(GatewaySettings, "The agents' gateway.")
     watch: WatchSettings = setting(WatchSettings, "This host and this process.")

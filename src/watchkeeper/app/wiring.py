@@ -61,6 +61,7 @@ from watchkeeper.net.app import build_app
 from watchkeeper.net.auth import OpenDoor
 from watchkeeper.net.client import Client
 from watchkeeper.net.listener import Listener
+from watchkeeper.notify.cluster import Cluster
 from watchkeeper.notify.desk import Desk
 from watchkeeper.notify.heartbeats import Heartbeats
 from watchkeeper.notify.ledger import Ledger
@@ -139,7 +140,8 @@ def build(loaded: Loaded, options: Options) -> Machine:
     client = Client(f"watchkeeper/{watchkeeper.__version__}")
     standings = RuleStandings()
     ledger = Ledger(own.ledger, state, clock, standings.pending_since)
-    desk = Desk(own.notify, state, clock, client, url, ledger=ledger)
+    cluster = Cluster(own.cluster, state, clock, url) if state.is_shared else None
+    desk = Desk(own.notify, state, clock, client, url, ledger=ledger, cluster=cluster)
     rules = RuleRunner(
         engine.ask,
         metrics,

@@ -26,6 +26,10 @@ class AckBook:
         """Take over what the state store has."""
         self._acks = {one.fingerprint: one for one in await asyncio.to_thread(load_acks, self._state)}
 
+    def heard(self, acks: Iterable[Ack]) -> None:
+        """Take over what others have written: all that there are."""
+        self._acks = {one.fingerprint: one for one in acks}
+
     def find(self, fingerprint: int) -> Ack | None:
         """Give the acknowledgement that holds for an alert now."""
         ack = self._acks.get(fingerprint)

@@ -25,9 +25,13 @@ class Incoming:
 
 
 class AlertBook:
-    """Alerts by fingerprint."""
+    """Alerts by fingerprint.
 
-    def __init__(self) -> None:
+    refresh_ms  how far an end may move until the state store hears of it: others read it there; None: they do not
+    """
+
+    def __init__(self, refresh_ms: int | None = None) -> None:
+        self._refresh_ms = refresh_ms
         self._alerts: dict[int, Incoming] = {}
         self._stored: dict[int, Alert] = {}
 
@@ -71,9 +75,23 @@ class AlertBook:
             row = alert
             if alert.resolved(now_ms) and alert.updated_at_ms < alert.ends_at_ms:
                 row = alert.changed(updated_at_ms=alert.ends_at_ms)  # ran out: from now on the row says so
-            if not _same(self._stored.get(row.fingerprint), row):
+            stored = self._stored.get(row.fingerprint)
+            if not _same(stored, row) or self._is_stale(stored, row):
                 rows.append(row)
         return rows
+
+    def _is_stale(self, stored: Alert | None, row: Alert) -> bool:
+        if self._refresh_ms is None or stored is None:
+            return False
+        return row.ends_at_ms > stored.ends_at_ms + self._refresh_ms
+
+    def heard(self, rows: Iterable[Alert]) -> list[Alert]:
+        """Take over what others have written, and give what of it is news."""
+        news = [row for row in rows if _is_newer(row, self._alerts.get(row.fingerprint))]
+        for row in news:
+            self._stored[row.fingerprint] = row
+            self._alerts[row.fingerprint] = Incoming(row)
+        return news
 
     def saved(self, rows: Iterable[Alert]) -> None:
         """Note what the state store has now."""
@@ -89,6 +107,15 @@ class AlertBook:
         for one in gone:
             self._alerts.pop(one, None)
         return [one for one in gone if self._stored.pop(one, None) is not None]
+
+
+def _is_newer(row: Alert, known: Incoming | None) -> bool:
+    if known is None:
+        return True
+    old = known.alert
+    if row.updated_at_ms <= old.updated_at_ms:
+        return False
+    return (row.starts_at_ms, row.ends_at_ms, row.annotations) != (old.starts_at_ms, old.ends_at_ms, old.annotations)
 
 
 def _same(stored: Alert | None, row: Alert) -> bool:

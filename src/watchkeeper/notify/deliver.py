@@ -45,7 +45,8 @@ from watchkeeper.notify.receivers import (
 )
 from watchkeeper.notify.settings import Receiver
 from watchkeeper.notify.sieve import Sieve
-from watchkeeper.store.state.notifications import LogKey
+from watchkeeper.notify.turns import AloneTurns, Turn, Turns
+from watchkeeper.store.state.notifications import LogEntry, LogKey
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +131,9 @@ class Deliverer:
         clock: Clock,
         external_url: str,
         spread: random.Random,
+        turns: Turns | None = None,
     ) -> None:
+        self._turns = turns or AloneTurns()
         self._ways = {receiver.name: integrations_of(receiver) for receiver in receivers}
         self._sieve, self._log, self._ledger, self._acks, self._escalator = sieve, entries, ledger, acks, escalator
         self.means, self._clock = means, clock
@@ -154,23 +157,46 @@ class Deliverer:
         return all(outcome is True for outcome in told)
 
     async def _tell(self, way: Integration, flush: Flush, alerts: tuple[Alert, ...]) -> bool:
-        options = flush.group.route.options
-        key = LogKey(flush.group.key, options.receiver, way.kind, way.position)
-        firing = fingerprints(one for one in alerts if is_firing(one))
-        resolved = fingerprints(one for one in alerts if not is_firing(one))
-        reason = reason_to_notify(
-            self._log.find(key, flush.now_ms),
-            firing,
-            resolved,
+        """Tell an integration what it does not know yet, when it is our turn."""
+        options, group = flush.group.route.options, flush.group
+        key = LogKey(group.key, options.receiver, way.kind, way.position)
+        known = self._log.find(key, flush.now_ms)
+        if self._reason(way, flush, alerts, known) is None:
+            if known is not None:
+                self._escalator.told(group.route, filter(is_firing, alerts), known.sent_ms)
+            return True
+        async with self._turns.turn(key, known, options.group_interval_ms, flush.timeout_s) as turn:
+            if turn is None:
+                return False
+            if turn.entry is not known and turn.entry is not None:
+                self._log.heard([turn.entry])
+            entry = self._log.find(key, flush.now_ms)
+            reason = self._reason(way, flush, alerts, entry)
+            if reason is None:
+                return True
+            early_ms = 0 if entry is None else options.group_interval_ms * 9 // 10 - (flush.now_ms - entry.sent_ms)
+            if self._log.is_others(key) and early_ms > 0:
+                return False  # whoever told last has the next turn; if that process is gone, we have it after this one
+            if reason is Reason.REPEAT and self._acks.cover(fingerprints(filter(is_firing, alerts))):
+                await self._log.prolong(key, self._clock.now_ms(), options.repeat_interval_ms)
+                return True
+            return await self._tell_now(way, flush, alerts, key, reason, turn)
+
+    @staticmethod
+    def _reason(way: Integration, flush: Flush, alerts: tuple[Alert, ...], entry: LogEntry | None) -> Reason | None:
+        return reason_to_notify(
+            entry,
+            fingerprints(one for one in alerts if is_firing(one)),
+            fingerprints(one for one in alerts if not is_firing(one)),
             flush.now_ms,
-            options.repeat_interval_ms,
+            flush.group.route.options.repeat_interval_ms,
             send_resolved=way.config.send_resolved,
         )
-        if reason is None:
-            return True
-        if reason is Reason.REPEAT and self._acks.cover(firing):
-            await self._log.prolong(key, self._clock.now_ms(), options.repeat_interval_ms)
-            return True
+
+    async def _tell_now(
+        self, way: Integration, flush: Flush, alerts: tuple[Alert, ...], key: LogKey, reason: Reason, turn: Turn
+    ) -> bool:
+        options = flush.group.route.options
         wanted = alerts if way.config.send_resolved else tuple(one for one in alerts if is_firing(one))
         notification = Notification(
             receiver=options.receiver,
@@ -190,15 +216,16 @@ class Deliverer:
             "reason": str(reason),
         }
         attempts: list[Attempt] = []
-        if wanted and not await self._send(way, notification, attempts):
+        if wanted and not await self._send(way, notification, attempts, turn):
             self._ledger.failed(wanted, where, attempts)
             return False
-        told = self._ledger.told(wanted, where, attempts)
-        await self._log.record(key, self._clock.now_ms(), firing, resolved, options.repeat_interval_ms, told)
-        self._escalator.told(flush.group.route, filter(is_firing, alerts), self._clock.now_ms())
+        told, firing = self._ledger.told(wanted, where, attempts), [one for one in alerts if is_firing(one)]
+        now_ms, resolved = self._clock.now_ms(), fingerprints(one for one in alerts if not is_firing(one))
+        await self._log.record(key, now_ms, fingerprints(firing), resolved, options.repeat_interval_ms, told)
+        self._escalator.told(flush.group.route, firing, now_ms)
         return True
 
-    async def _send(self, way: Integration, notification: Notification, attempts: list[Attempt]) -> bool:
+    async def _send(self, way: Integration, notification: Notification, attempts: list[Attempt], turn: Turn) -> bool:
         """Try until it works, cannot work, or time is up; notes each attempt."""
         ends_s = self._clock.monotonic_s() + notification.timeout_s
         pause_s = _BACKOFF_FIRST_S
@@ -211,7 +238,7 @@ class Deliverer:
                 return True
             wait_s = pause_s * self._spread.uniform(1 - _BACKOFF_SPREAD, 1 + _BACKOFF_SPREAD)
             time_is_up = self._clock.monotonic_s() + wait_s >= ends_s
-            if failure.permanent or time_is_up:
+            if failure.permanent or time_is_up or not turn.is_held:
                 _failed.labels(way.kind, "clientError" if failure.permanent else "contextDeadlineExceeded").inc()
                 log.error(
                     "notify_failed",

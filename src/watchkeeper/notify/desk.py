@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,12 +15,14 @@ from watchkeeper.model.clock import Clock
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.errors import NotDelivered, Refused
 from watchkeeper.model.labels import Labels
-from watchkeeper.model.metrics import counter, gauge
+from watchkeeper.model.metrics import counter
 from watchkeeper.net.client import Client
 from watchkeeper.notify.acks import AckBook
 from watchkeeper.notify.alert_book import AlertBook, Incoming
 from watchkeeper.notify.batch import Batch
+from watchkeeper.notify.cluster import Cluster
 from watchkeeper.notify.config_metrics import note_config
+from watchkeeper.notify.counts import serve_counts
 from watchkeeper.notify.deliver import Deliverer
 from watchkeeper.notify.escalate import Escalator
 from watchkeeper.notify.group import Flush, Groups
@@ -38,11 +41,12 @@ from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig
 from watchkeeper.notify.showing import Showing
 from watchkeeper.notify.shown import AlertFilter, ShownAlert, ShownGroup
 from watchkeeper.notify.sieve import Sieve
-from watchkeeper.notify.silence import Silence, State
+from watchkeeper.notify.silence import Silence
 from watchkeeper.notify.silencing import Silencing
 from watchkeeper.notify.template import Templates
 from watchkeeper.notify.texts import NotificationTexts
 from watchkeeper.store.state.alerts import drop_alerts, load_alerts, save_alerts
+from watchkeeper.store.state.cluster import News
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.inbox import InboxMessage, NewMessage, add_messages, load_messages
 from watchkeeper.store.state.ledger import find_tellings
@@ -52,13 +56,9 @@ log = structlog.get_logger(__name__)
 
 _MAINTENANCE_S = 60.0
 _STOP_S = 3.0
+_REFRESH_MS = 30_000  # how far an alert's end moves until others of a cluster are told
 _ESCALATION_LOOKS_BACK_MS = 7 * 86_400_000
-_COUNTS_LAST_S = 1.0
-_SILENCE_STATES: tuple[State, ...] = ("active", "pending", "expired")
 
-_alerts = gauge("alertmanager_alerts", "How many alerts by state.", ("state",))
-_silences = gauge("alertmanager_silences", "How many silences by state.", ("state",))
-_groups = gauge("alertmanager_dispatcher_aggregation_groups", "Number of active aggregation groups")
 _groups_refused = counter(
     "alertmanager_dispatcher_aggregation_group_limit_reached",
     "Number of times when dispatcher failed to create new aggregation group due to limit.",
@@ -88,6 +88,7 @@ class Desk:
     external_url  how people reach watchkeeper, for payloads; without a final slash
     spread        seeded in tests
     ledger        writes down each alert's way; by default one of its own
+    cluster       processes that share the state store, if any do
     """
 
     def __init__(
@@ -99,13 +100,15 @@ class Desk:
         external_url: str,
         spread: random.Random | None = None,
         ledger: Ledger | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self._settings, self._state, self._clock = settings, state, clock
         self._external_url = external_url.rstrip("/")
         self._spread = spread or random.Random()  # noqa: S311 — spreads retries, keeps no secret
         self._means = Means(client, self._keep, partial(NotificationTexts, Templates(())))
         self._inbox = Batch[NewMessage](lambda batch: add_messages(state, batch, settings.inbox_messages_max))
-        self._book = AlertBook()
+        self._cluster = cluster
+        self._book = AlertBook(None if cluster is None else _REFRESH_MS)
         self._silencing = Silencing(state, clock, settings.silences_max, settings.silence_bytes_max)
         self._silences = self._silencing.book
         self._ledger = ledger or Ledger(LedgerSettings(), state, clock)
@@ -121,8 +124,6 @@ class Desk:
         self._started_ms = clock.now_ms()
         self._maintained_s = clock.monotonic_s()
         self._looked_s = clock.monotonic_s()
-        self._counts: dict[str, int] = {}
-        self._counted_s = -_COUNTS_LAST_S
         self._loaded = False
         self._configure(DEFAULT_CONFIG)
 
@@ -133,6 +134,8 @@ class Desk:
         await self.load()
         await self.recurring.make_due()
         self._ledger.start()
+        if self._cluster is not None:
+            await self._cluster.start(self._hear)
         self._runner = asyncio.create_task(self._run(), name="notify")
 
     async def load(self) -> None:
@@ -149,7 +152,7 @@ class Desk:
         self._ledger.restore(self._book, self._clock.now_ms())
         self._loaded = True
         self._configure(self._config)
-        self._serve_metrics()
+        serve_counts(self._clock, self._book, self._silences, lambda: (self._groups, self._showing))
         log.info("desk_loaded", alerts=len(stored), silences=silences, log_entries=len(entries))
 
     async def stop(self) -> None:
@@ -163,6 +166,8 @@ class Desk:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if self._cluster is not None:
+            await self._cluster.stop()
         await self._ledger.stop()
 
     @property
@@ -200,6 +205,7 @@ class Desk:
             self._clock,
             self._external_url,
             self._spread,
+            None if self._cluster is None else self._cluster.turns,
         )
         self._escalator.use(self._on_call.escalations, self._book, self._route)
         self._dispatch(self._book)
@@ -243,6 +249,20 @@ class Desk:
                 kept.append(one)
         _alerts_refused.inc(len(merged) - len(kept))
         return kept
+
+    def _hear(self, news: News) -> None:
+        """Take over what other processes of the cluster have written."""
+        self._silencing.heard(news.silences)
+        self._log.heard(news.entries)
+        if news.acks is not None:
+            self.acks.heard(news.acks)
+        if alerts := self._book.heard(news.alerts):
+            self._ledger.restore(alerts, self._clock.now_ms())
+            self._dispatch(alerts)
+
+    def cluster_status(self) -> dict[str, Any]:
+        """Give what Alertmanager's API says of its cluster."""
+        return {"peers": [], "status": "disabled"} if self._cluster is None else self._cluster.status()
 
     def _dispatch(self, alerts: Iterable[Alert]) -> None:
         at_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
@@ -365,6 +385,9 @@ class Desk:
         self._escalator.forget(gone)
         await self.acks.forget(gone)
         self._ledger.forget_places({one.fingerprint for one in self._book})
+        if self._cluster is not None:
+            await self.recurring.load()
+            await self._cluster.maintain()
         await self.recurring.make_due()
         await self._silencing.forget(now_ms - self._settings.silence_retention_ms)
         await self._log.maintain(now_ms)
@@ -468,26 +491,6 @@ class Desk:
     def now_ms(self) -> int:
         """Give the desk's time, Unix milliseconds."""
         return self._clock.now_ms()
-
-    def _serve_metrics(self) -> None:
-        _groups.set_function(lambda: len(self._groups))
-        for state in ("active", "suppressed", "unprocessed"):
-            _alerts.labels(state).set_function(partial(self._count, state))
-        for state in _SILENCE_STATES:
-            _silences.labels(state).set_function(partial(self._count_silences, state))
-
-    def _count_silences(self, state: State) -> int:
-        return self._silences.count(state, self._clock.now_ms())
-
-    def _count(self, state: str) -> int:
-        """Count alerts in a state; one pass over all serves every state of one scrape."""
-        now_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
-        if now_s >= self._counted_s + _COUNTS_LAST_S:
-            live = [one for one in self._book if not one.resolved(now_ms)]
-            suppressed = sum(self._showing.show(one, (), now_ms).is_suppressed for one in live)
-            self._counts = {"active": len(live) - suppressed, "suppressed": suppressed}
-            self._counted_s = now_s
-        return self._counts.get(state, 0)  # none is unprocessed: every alert is looked at as it comes in
 
 
 def _short(error: Exception) -> str:

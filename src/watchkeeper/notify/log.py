@@ -72,6 +72,7 @@ class NotificationLog:
             lambda batch: save([one.entry for one in batch], [event for one in batch for event in one.events])
         )
         self._unsaved: dict[LogKey, _Record] = {}
+        self._others: set[LogKey] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -97,7 +98,20 @@ class NotificationLog:
         expires_ms = now_ms + min(_RETENTION_MS, 2 * repeat_interval_ms)
         entry = LogEntry(key, now_ms, expires_ms, firing, resolved)
         self._entries[key] = entry
+        self._others.discard(key)
         await self._write(_Record(entry, events))
+
+    def heard(self, entries: Iterable[LogEntry]) -> None:
+        """Take over what others have written."""
+        for entry in entries:
+            known = self._entries.get(entry.key)
+            if known is None or known.sent_ms < entry.sent_ms:
+                self._entries[entry.key] = entry
+                self._others.add(entry.key)
+
+    def is_others(self, key: LogKey) -> bool:
+        """Say whether it was another process that told last."""
+        return key in self._others
 
     async def prolong(self, key: LogKey, now_ms: int, repeat_interval_ms: int) -> None:
         """Keep an entry that would be repeated now, but is acknowledged, from being forgotten meanwhile."""
@@ -124,3 +138,4 @@ class NotificationLog:
         for key, entry in list(self._entries.items()):
             if entry.expires_ms < now_ms and key not in self._unsaved:
                 del self._entries[key]
+                self._others.discard(key)

@@ -27,6 +27,12 @@ class Silencing:
         self.book.take(map(silence_of, rows))
         return len(rows)
 
+    def heard(self, rows: Sequence[SilenceRow]) -> None:
+        """Take over what others have written."""
+        known = {one.id: one.updated_at_ms for one in self.book}
+        if news := [silence_of(row) for row in rows if known.get(row.id, -1) < row.updated_ms]:
+            self.book.take(news)
+
     async def put(self, wanted: Silence) -> str:
         """Make or change a silence, and give its id; on the disk when it returns.
 

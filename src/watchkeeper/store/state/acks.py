@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.ledger import Event, add_events
@@ -29,10 +29,15 @@ class Ack:
 def load_acks(state: StateStore) -> list[Ack]:
     """Give all acknowledgements that were kept."""
     with state.read() as connection:
-        return [
-            Ack(int(row.fingerprint, 16), row.made_by, row.comment, row.made_ms, row.until_ms)
-            for row in connection.execute(select(acks))
-        ]
+        return list(acks_of(connection))
+
+
+def acks_of(connection: Connection) -> tuple[Ack, ...]:
+    """Give all acknowledgements, inside a transaction that is open."""
+    return tuple(
+        Ack(int(row.fingerprint, 16), row.made_by, row.comment, row.made_ms, row.until_ms)
+        for row in connection.execute(select(acks))
+    )
 
 
 def save_acks(state: StateStore, made: Sequence[Ack], events: Sequence[Event]) -> None:

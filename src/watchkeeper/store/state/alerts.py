@@ -15,7 +15,7 @@ from watchkeeper.store.state.upsert import upsert
 def load_alerts(state: StateStore) -> list[Alert]:
     """Give all alerts that were kept."""
     with state.read() as connection:
-        return [_alert(row) for row in connection.execute(select(alerts))]
+        return [alert_of(row) for row in connection.execute(select(alerts))]
 
 
 def save_alerts(state: StateStore, rows: Sequence[Alert]) -> None:
@@ -44,7 +44,8 @@ def _row(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _alert(row: Any) -> Alert:
+def alert_of(row: Any) -> Alert:
+    """Give the alert that a row keeps."""
     return Alert(
         labels=orjson.loads(row.labels),
         annotations=orjson.loads(row.annotations),

@@ -44,7 +44,7 @@ class LogEntry:
 def load_notifications(state: StateStore) -> list[LogEntry]:
     """Give the whole log."""
     with state.read() as connection:
-        return [_entry(row) for row in connection.execute(select(notification_log))]
+        return [entry_of(row) for row in connection.execute(select(notification_log))]
 
 
 def save_notifications(state: StateStore, entries: Sequence[LogEntry], events: Sequence[Event] = ()) -> None:
@@ -74,7 +74,8 @@ def _row(entry: LogEntry) -> dict[str, Any]:
     }
 
 
-def _entry(row: Any) -> LogEntry:
+def entry_of(row: Any) -> LogEntry:
+    """Give the entry that a row keeps."""
     return LogEntry(
         key=LogKey(row.group_key, row.receiver, row.integration, row.position),
         sent_ms=row.sent_ms,

@@ -96,6 +96,7 @@ silences = Table(
     Column("created_by", Text, nullable=False),
     Column("comment", Text, nullable=False),
     Column("annotations", Text, nullable=False, default="{}"),  # JSON mapping
+    Column("written_ms", BigInteger, nullable=False, index=True, server_default="0"),
 )
 
 recurring_silences = Table(
@@ -123,6 +124,7 @@ alerts = Table(
     Column("ends_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     Column("generator_url", Text, nullable=False),
+    Column("written_ms", BigInteger, nullable=False, index=True, server_default="0"),
 )
 
 notification_log = Table(
@@ -137,6 +139,25 @@ notification_log = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Column("firing", Text, nullable=False),  # JSON list of alert fingerprints
     Column("resolved", Text, nullable=False),
+    Column("written_ms", BigInteger, nullable=False, index=True, server_default="0"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),  # by the database's clock
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("key_hash", LargeBinary(32), primary_key=True),  # as in the notification log
+    Column("owner", String(36), nullable=False),  # the member
+    Column("token", BigInteger, nullable=False),  # counts up with each change of hands
+    Column("until_ms", BigInteger, nullable=False),  # by the database's clock
 )
 
 acks = Table(
@@ -147,6 +168,7 @@ acks = Table(
     Column("comment", Text, nullable=False),
     Column("made_ms", BigInteger, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
+    Column("written_ms", BigInteger, nullable=False, index=True, server_default="0"),
 )
 
 ledger = Table(
@@ -204,6 +226,7 @@ __all__ = [
     "acks",
     "alerts",
     "audit",
+    "claims",
     "dashboards",
     "flags",
     "folders",
@@ -212,6 +235,7 @@ __all__ = [
     "keys",
     "ledger",
     "ledger_alerts",
+    "members",
     "metadata",
     "notification_log",
     "recurring_silences",

@@ -29,19 +29,7 @@ class SilenceRow:
 def load_silences(state: StateStore) -> list[SilenceRow]:
     """Give all silences that were kept."""
     with state.read() as connection:
-        return [
-            SilenceRow(
-                id=row.id,
-                matchers=orjson.loads(row.matchers),
-                starts_ms=row.starts_ms,
-                ends_ms=row.ends_ms,
-                updated_ms=row.updated_ms,
-                created_by=row.created_by,
-                comment=row.comment,
-                annotations=orjson.loads(row.annotations),
-            )
-            for row in connection.execute(select(silences))
-        ]
+        return [silence_row_of(row) for row in connection.execute(select(silences))]
 
 
 def save_silences(state: StateStore, rows: Sequence[SilenceRow]) -> None:
@@ -68,3 +56,17 @@ def _values(row: SilenceRow) -> dict[str, Any]:
         "comment": row.comment,
         "annotations": orjson.dumps(dict(row.annotations)).decode(),
     }
+
+
+def silence_row_of(row: Any) -> SilenceRow:
+    """Give the silence that a row keeps."""
+    return SilenceRow(
+        id=row.id,
+        matchers=orjson.loads(row.matchers),
+        starts_ms=row.starts_ms,
+        ends_ms=row.ends_ms,
+        updated_ms=row.updated_ms,
+        created_by=row.created_by,
+        comment=row.comment,
+        annotations=orjson.loads(row.annotations),
+    )
