@@ -5,6 +5,22 @@ import { computed, signal } from '@preact/signals';
 export const url = signal(new URL(location.href));
 export const path = computed(() => url.value.pathname);
 
+/** Takes links as Alertmanager's templates write them: #/alerts?receiver=…, #/silences/new?filter={a="b"}. */
+function fromHash(): void {
+  const [place, query = ''] = location.hash.slice(1).split('?');
+  if (!place.startsWith('/alerts') && !place.startsWith('/silences')) return;
+  const asked = new URLSearchParams(query);
+  const next = new URL('/alerts', location.href);
+  next.searchParams.set('tab', place.startsWith('/alerts') ? 'groups' : 'silences');
+  if (place.startsWith('/silences/new')) next.searchParams.set('new', '1');
+  for (const [, name, value] of (asked.get('filter') ?? '').matchAll(/([^\s{,=]+)="((?:[^"\\]|\\.)*)"/g)) next.searchParams.append('match', `${name}=${value.replace(/\\(.)/g, '$1')}`);
+  const receiver = asked.get('receiver');
+  if (receiver) next.searchParams.set('receiver', receiver);
+  history.replaceState(null, '', next);
+  url.value = next;
+}
+fromHash();
+
 /** Goes to another page of the site, or replaces the address of this one. */
 export function navigate(to: string, replace = false): void {
   const next = new URL(to, location.href);

@@ -41,6 +41,14 @@ export interface AmAlertJson {
   status: { state: 'active' | 'suppressed' | 'unprocessed'; silencedBy: string[]; inhibitedBy: string[]; mutedBy?: string[] };
 }
 
+export interface AckJson { fingerprint: string; by: string; comment: string; made: string; until: string }
+
+/** Gives an alert's runbook, where it is a link that may be followed. */
+export function runbookOf(annotations: Record<string, string>): string {
+  const href = annotations.runbook_url ?? '';
+  return /^https?:\/\//i.test(href) ? href : '';
+}
+
 export interface Matcher { name: string; value: string; isRegex: boolean; isEqual?: boolean }
 
 export interface SilenceJson {

@@ -7,6 +7,11 @@ export function silenceHref(labels: Record<string, string>): string {
   return `/alerts?${params}`;
 }
 
+/** An alert's whole way. */
+export function historyHref(fingerprint: string): string {
+  return `/alerts?tab=history&alert=${fingerprint}`;
+}
+
 /** The logs around what an alert is about: by those of its labels that logs carry too. */
 export function logsHref(labels: Record<string, string>): string {
   return `/logs?${new URLSearchParams({ near: JSON.stringify(labels) })}`;

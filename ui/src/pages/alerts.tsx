@@ -1,12 +1,14 @@
-/** Rules by group, alerts as Alertmanager groups them, and silences. */
+/** Rules by group, alerts as Alertmanager groups them, silences, each alert's way, heartbeats. */
 
 import { url, setParams } from '../router.ts';
 import { Title } from '../widgets/title.tsx';
 import { Groups } from './alertgroups.tsx';
+import { History } from './alerthistory.tsx';
+import { Heartbeats } from './heartbeats.tsx';
 import { Rules } from './rules.tsx';
 import { Silences } from './silences.tsx';
 
-const TABS = [['rules', 'Rules', Rules], ['groups', 'Groups', Groups], ['silences', 'Silences', Silences]] as const;
+const TABS = [['rules', 'Rules', Rules], ['groups', 'Groups', Groups], ['silences', 'Silences', Silences], ['history', 'History', History], ['heartbeats', 'Heartbeats', Heartbeats]] as const;
 
 export function Alerts() {
   const asked = url.value.pathname.startsWith('/silences') ? 'silences' : (url.value.searchParams.get('tab') ?? 'rules');

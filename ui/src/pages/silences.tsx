@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { get, post, remove, user } from '../api.ts';
+import { ApiError, get, post, remove, user } from '../api.ts';
 import { formatAge, formatDate, formatDuration } from '../format/dates.ts';
 import { parseDuration } from '../model/time.ts';
 import { setParams, url } from '../router.ts';
@@ -8,6 +8,7 @@ import { useLoad } from '../widgets/load.ts';
 import { Empty, Failure, Labels } from '../widgets/notices.tsx';
 import { useTicks } from '../widgets/ticks.ts';
 import { toast } from '../widgets/toast.tsx';
+import { Recurring } from './recurring.tsx';
 import { matcherText, matchesAll, type AmAlertJson, type Matcher, type SilenceJson } from './alertdata.ts';
 
 const TONE = { active: 'info', pending: 'warn', expired: 'none' } as const;
@@ -37,6 +38,7 @@ export function Silences() {
           {shown.map(each => <li key={each.id}><Row silence={each} alerts={alerts.value ?? []} may={may} edit={() => setEdited(each)} changed={silences.again} /></li>)}
         </ul></section>
       )}
+      <Recurring />
     </>
   );
 }
@@ -92,22 +94,32 @@ function Editor({ silence, alerts, close }: { silence: SilenceJson | null; alert
   const [comment, setComment] = useState(silence?.comment ?? '');
   const [by, setBy] = useState(silence?.createdBy ?? user.value?.login ?? '');
   const [error, setError] = useState('');
+  const [again, setAgain] = useState('');
+  const [zone, setZone] = useState(() => new Intl.DateTimeFormat().resolvedOptions().timeZone);
+  const [days, setDays] = useState('');
+  const [sure, setSure] = useState(false);
   useEffect(() => { document.querySelector<HTMLElement>('.silence-editor')?.scrollIntoView({ block: 'nearest' }); }, []);
   const kept = matchers.filter(each => each.name);
   const affected = useMemo(() => alerts.filter(alert => kept.length > 0 && matchesAll(kept, alert.labels)), [alerts, matchers]);
   const ms = parseDuration(lasts);
   const wrong = !kept.length ? 'Name at least one label.' : matchesAll(kept, {}) === undefined ? 'A pattern is not a regular expression.' : !ms ? 'Say how long, as in 30m, 2h or 1d12h.' : '';
-  const set = (at: number, change: Partial<Matcher>): void => setMatchers(matchers.map((each, n) => (n === at ? { ...each, ...change } : each)));
+  const set = (at: number, change: Partial<Matcher>): void => { setSure(false); setMatchers(matchers.map((each, n) => (n === at ? { ...each, ...change } : each))); };
   const save = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (wrong) { setError(wrong); return; }
     try {
-      const startsAt = new Date().toISOString();
-      const again = silence && silence.status.state !== 'expired' ? { id: silence.id } : {};
-      await post('/api/v2/silences', { ...again, matchers: kept, startsAt, endsAt: new Date(Date.now() + ms!).toISOString(), createdBy: by, comment });
-      toast('The silence is in force.');
+      const ours = { matchers: kept.map(matcherText), for: lasts, comment, confirm: sure };
+      if (again) {
+        const weekdays = days.split(/[\s,]+/).filter(Boolean);
+        await post('/api/recurring-silences', { ...ours, schedule: { at: again.split(/[\s,]+/).filter(Boolean), location: zone, ...(weekdays.length ? { weekdays } : {}) } });
+      } else if (silence && silence.status.state !== 'expired') {
+        const endsAt = new Date(Date.now() + ms!).toISOString();
+        await post('/api/v2/silences', { id: silence.id, matchers: kept, startsAt: new Date().toISOString(), endsAt, createdBy: by, comment });
+      } else await post('/api/silences', ours);
+      toast(again ? 'The silence will come again.' : 'The silence is in force.');
       close();
     } catch (problem) {
+      if (problem instanceof ApiError && problem.status === 409) setSure(true);
       setError((problem as Error).message);
     }
   };
@@ -133,12 +145,19 @@ function Editor({ silence, alerts, close }: { silence: SilenceJson | null; alert
         <label>By<input value={by} required onInput={event => setBy(event.currentTarget.value)} /></label>
         <label class="grow">Why<input value={comment} required placeholder="What is being done, and where to read more" onInput={event => setComment(event.currentTarget.value)} /></label>
       </div>
+      {!silence && (
+        <div class="form-row">
+          <label>Again at<input value={again} spellcheck={false} placeholder="22:00" onInput={event => setAgain(event.currentTarget.value)} /></label>
+          {again && <label>On<input value={days} spellcheck={false} placeholder="every day, or monday:friday" onInput={event => setDays(event.currentTarget.value)} /></label>}
+          {again && <label>Time zone<input value={zone} spellcheck={false} onInput={event => setZone(event.currentTarget.value)} /></label>}
+        </div>
+      )}
       <div aria-live="polite">
         <p class="small">{affected.length ? <>Mutes <b>{affected.length}</b> of {alerts.length} alerts now{ms ? `, until ${formatDate(Date.now() + ms, 'datetime')}` : ''}:</> : <span class="muted">Mutes none of the {alerts.length} alerts of now.</span>}</p>
         {affected.length > 0 && <div class="preview">{affected.slice(0, 50).map(alert => <div class="line" key={alert.fingerprint}><b>{alert.labels.alertname}</b><Labels labels={alert.labels} skip={['alertname']} /></div>)}</div>}
       </div>
       {error && <Failure text={error} />}
-      <div class="tools"><button type="submit" class="button primary">Silence</button><button type="button" class="button" onClick={close}>Cancel</button></div>
+      <div class="tools"><button type="submit" class={`button ${sure ? 'danger' : 'primary'}`}>{sure ? 'Silence all the same' : 'Silence'}</button><button type="button" class="button" onClick={close}>Cancel</button></div>
     </form>
   );
 }
