@@ -4,6 +4,7 @@ source  Prometheus 3.5, promql/parser/generated_parser.y and parse.go (grammar, 
 """
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -44,6 +45,8 @@ _PARAMETER_AGGREGATORS = frozenset({"topk", "bottomk", "quantile", "count_values
 _MATCH_OPS = frozenset({"=", "!=", "=~", "!~"})
 _FILLS = frozenset({"fill", "fill_left", "fill_right"})
 _DEPTH_MAX = 100
+_OPERATORS_MAX = 1000  # a + b + c + … is a tree as deep as it is long
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 6000))  # what walks over such a tree needs some frames a node
 _REGEXP_FAULTS = (  # what RE2 says, and what Go says of the same fault
     ("missing )", "missing closing )"),
     ("missing ]", "missing closing ]"),
@@ -78,7 +81,7 @@ def selectors(text: str) -> list[Matcher]:
 class _Parser(DurationParser):
     def __init__(self, text: str, *, experimental: bool) -> None:
         super().__init__(text, experimental=experimental)
-        self._depth = 0
+        self._depth = self._operators = 0
 
     def _check(self, fault: check.Fault | None) -> None:
         if fault is not None:
@@ -124,6 +127,9 @@ class _Parser(DurationParser):
 
     def _binary(self, left: Expr, op: str, binding: int) -> Expr:
         token = self.next()
+        self._operators += 1
+        if self._operators > _OPERATORS_MAX:
+            self.fail(f"expression has more than {_OPERATORS_MAX} operators", token.start)
         return_bool, matching = self._modifiers(op)
         right = self._expr(binding - 1 if op == "^" else binding)  # ^ alone groups from the right
         both = left.type is Type.VECTOR and right.type is Type.VECTOR

@@ -11,7 +11,7 @@ from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.ast import Type
 from watchkeeper.query.promql.matrix import Mask
 
-BLOCK_STEPS = 64
+BLOCK_STEPS = 32
 
 
 @dataclass(slots=True)
