@@ -201,6 +201,8 @@ class Binary(Expr):
 
     @property
     def type(self) -> Type:
+        if self.matching is not None:  # only between vectors
+            return Type.VECTOR
         both_scalar = self.lhs.type is Type.SCALAR and self.rhs.type is Type.SCALAR
         return Type.SCALAR if both_scalar else Type.VECTOR
 

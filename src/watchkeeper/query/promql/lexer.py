@@ -59,6 +59,9 @@ class Token(NamedTuple):
         return f"{'metric identifier' if self.kind == 'metric' else self.kind} {quoted}"
 
 
+_TOKENS_MAX = 20_000
+
+
 def tokenize(text: str) -> list[Token]:
     """Give the tokens, an "end" last; an "error" (its text is the message) ends the list early."""
     tokens: list[Token] = []
@@ -66,6 +69,9 @@ def tokenize(text: str) -> list[Token]:
     at, size = 0, len(text)
     match = _TOKEN.match
     while at < size:
+        if len(tokens) > _TOKENS_MAX:
+            tokens.append(Token("error", f"expression has more than {_TOKENS_MAX} words and signs", at))
+            return tokens
         found = match(text, at)
         kind = found.lastgroup if found else None
         if found is None or kind == "badnumber":

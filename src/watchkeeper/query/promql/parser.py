@@ -45,7 +45,7 @@ _PARAMETER_AGGREGATORS = frozenset({"topk", "bottomk", "quantile", "count_values
 _MATCH_OPS = frozenset({"=", "!=", "=~", "!~"})
 _FILLS = frozenset({"fill", "fill_left", "fill_right"})
 _DEPTH_MAX = 100
-_OPERATORS_MAX = 1000  # a + b + c + … is a tree as deep as it is long
+_OPERATORS_MAX = 500  # a + b + c + … is a tree as deep as it is long
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 6000))  # what walks over such a tree needs some frames a node
 _REGEXP_FAULTS = (  # what RE2 says, and what Go says of the same fault
     ("missing )", "missing closing )"),
