@@ -210,7 +210,7 @@ def bucket_quantile(quantile: Floats, bounds: Floats, counts: Floats) -> Floats:
     if len(bounds) > 1 and np.isposinf(bounds[-1]):
         total = counts[:, -1]
         rank = quantile * total
-        bucket = (counts[:, :-1] < rank[:, None]).sum(axis=1)
+        bucket = (~(counts[:, :-1] >= rank[:, None])).sum(axis=1)  # an unknown count is not enough
         below = np.maximum(bucket - 1, 0)
         lower = np.where(bucket > 0, bounds[below], 0.0)
         count_below = np.where(bucket > 0, np.take_along_axis(counts, below[:, None], axis=1)[:, 0], 0.0)
