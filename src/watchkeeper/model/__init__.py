@@ -10,6 +10,7 @@ labels     Labels (one series), Symbols (strings by number), LabelTable (labels 
 matchers   Matcher: name, operator, value; compiled by RE2
 pattern    every regular expression from outside goes through here
 frame      Layout, Row (what is appended), FrameSlice (what is selected), bit patterns of stale and absent
+histogram  Histogram (one native histogram), buckets, spans, bounds; histogram_sum: added, subtracted, reset
 doors      what the stages promise each other: MetricStore, LogStore, Ask, Send …
 alert      Alert: what a rule hands to notify
 clock      Clock: now and a monotonic time, handed in so that tests hold time still
