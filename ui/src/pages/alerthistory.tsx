@@ -85,7 +85,7 @@ function Timeline({ fingerprint }: { fingerprint: string }) {
       </section>
       <section class="card flush">
         <div class="card-head"><h2>Timeline</h2></div>
-        <ol class="rows" aria-label="Timeline">
+        <ul class="rows" aria-label="Timeline">
           {[...events].reverse().map(step => (
             <li key={`${step.time_ms}${step.text}`}><div class="line">
               <span class={`state ${TONE[step.kind] ?? 'none'}`}>{step.kind.replace('_', ' ')}</span>
@@ -93,7 +93,7 @@ function Timeline({ fingerprint }: { fingerprint: string }) {
               <span class="end" title={step.time}>{formatDate(step.time_ms, 'datetime')}</span>
             </div></li>
           ))}
-        </ol>
+        </ul>
         {user.value?.role !== 'Viewer' && <Note fingerprint={fingerprint} changed={again} />}
       </section>
     </>

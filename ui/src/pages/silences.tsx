@@ -142,7 +142,7 @@ function Editor({ silence, alerts, close }: { silence: SilenceJson | null; alert
       <div class="form-row">
         <label>For<input value={lasts} spellcheck={false} list="silence-lengths" onInput={event => setLasts(event.currentTarget.value)} /></label>
         <datalist id="silence-lengths">{['30m', '1h', '2h', '6h', '12h', '1d', '7d'].map(each => <option value={each} />)}</datalist>
-        <label>By<input value={by} required onInput={event => setBy(event.currentTarget.value)} /></label>
+        {silence && <label>By<input value={by} required onInput={event => setBy(event.currentTarget.value)} /></label>}
         <label class="grow">Why<input value={comment} required placeholder="What is being done, and where to read more" onInput={event => setComment(event.currentTarget.value)} /></label>
       </div>
       {!silence && (
