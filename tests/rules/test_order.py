@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.rules.order import evaluation_time, next_evaluation, spread_ms, stages
+from watchkeeper.rules.order import evaluation_time, next_evaluation, spread_ms, stages, steady_names
 
 INTERVALS = st.integers(1000, 3_600_000)
 
@@ -58,3 +58,20 @@ def test_clock_set_back_makes_the_group_due_soon() -> None:
 )
 def test_stage_ends_where_a_rule_reads_what_an_earlier_one_writes(rules: list[Rule], cut: list[list[int]]) -> None:
     assert stages(rules) == cut
+
+
+@pytest.mark.parametrize(
+    ("expr", "names"),
+    [
+        ("sum(rate(a[5m])) / on (x) b offset 1m", {"a", "b"}),
+        ("absent(a) or vector(1)", {"a"}),
+        ("1", set()),
+        ("time() - a", None),
+        ("hour() > 3", None),
+        ('{__name__=~"a|b"}', None),
+        ('{job="x"}', None),
+        ("info(a)", None),
+    ],
+)
+def test_what_a_result_depends_on_besides_the_moment(expr: str, names: set[str] | None) -> None:
+    assert steady_names(expr) == names

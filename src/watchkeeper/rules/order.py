@@ -1,10 +1,11 @@
 """When a group is due, and which of its rules may be evaluated together."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from watchkeeper.model.labels import METRIC_NAME, fingerprint
-from watchkeeper.query.promql.ast import Expr, VectorSelector
+from watchkeeper.query.promql.ast import Call, Expr, VectorSelector
 from watchkeeper.query.promql.parser import parse
 
 
@@ -66,6 +67,21 @@ def reads(expr: str, written: Iterable[str]) -> list[str]:
         named = [matcher for matcher in selector.matchers if matcher.name == METRIC_NAME]
         found |= dict.fromkeys(name for name in names if all(matcher.test(name) for matcher in named))
     return list(found)
+
+
+@lru_cache(maxsize=4096)
+def steady_names(expr: str) -> frozenset[str] | None:
+    """Give the metric names that an expression reads; None when its result may depend on more than their samples."""
+    names = set()
+    for node in _nodes(parse(expr)):
+        if isinstance(node, Call) and (not node.args or node.name == "info"):  # time(), minute(), …; and target_info
+            return None
+        if isinstance(node, VectorSelector):
+            exact = [one.value for one in node.matchers if one.name == METRIC_NAME and one.op == "="]
+            if not exact:
+                return None
+            names.add(exact[0])
+    return frozenset(names)
 
 
 def _nodes(expr: Expr) -> Iterator[Expr]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from watchkeeper.model.frame import ABSENT, STALE, Appended, Floats, FrameSlice, Layout, MetricMetadata, Row, is_stale
-from watchkeeper.model.labels import LabelPairs, Labels, LabelTable, label_pairs
+from watchkeeper.model.labels import METRIC_NAME, LabelPairs, Labels, LabelTable, label_pairs
 from watchkeeper.model.matchers import Matcher, match_table
 from watchkeeper.query.promql.memory import MemoryReader
 
@@ -33,11 +33,20 @@ class RehearsalStore:
         self.given = MemoryReader()
         self.symbols = self.given.symbols
         self._frames: dict[str, _Frame] = {}
+        self._given_names: set[str] | None = None
+        self._recorded: set[str] = set()
+
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Say whether any series has had one of these metric names so far."""
+        if self._given_names is None:
+            self._given_names = self.given.names()
+        return not (names.isdisjoint(self._recorded) and names.isdisjoint(self._given_names))
 
     # MetricWriter
 
     def layout(self, source: str, series: Sequence[Labels]) -> Layout:
         frame = self._frames.setdefault(source, _Frame())
+        self._recorded.update(labels.get(METRIC_NAME, "") for labels in series)
         return Layout(0, source, frame.columns([label_pairs(labels) for labels in series]))
 
     def append(self, rows: Sequence[Row]) -> Appended:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from watchkeeper.model.frame import ABSENT, FrameSlice, MetricMetadata, is_absent
-from watchkeeper.model.labels import Labels, LabelTable, Symbols, label_pairs
+from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols, label_pairs
 from watchkeeper.model.matchers import Matcher, match_table
 
 Samples = Sequence[tuple[int, float]]
@@ -27,6 +27,10 @@ class MemoryReader:
         """Add samples to a series; a later sample of the same time replaces the earlier."""
         self._series.setdefault(label_pairs(labels), {}).update(samples)
         self._frame = None
+
+    def names(self) -> set[str]:
+        """Give the metric names there are."""
+        return {text for labels in self._series for name, text in labels if name == METRIC_NAME}
 
     def _whole(self) -> FrameSlice:
         if self._frame is None:
