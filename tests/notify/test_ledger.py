@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.notify.conftest import Bench, Maker, run
 
-from watchkeeper.notify.ledger import Ledger, LedgerSettings
+from watchkeeper.notify.ledger import Ledger, LedgerSettings, without_echoes
 from watchkeeper.notify.matcher import parse_matchers
 from watchkeeper.notify.silence import Silence
 from watchkeeper.notify.why import Standing, Why
@@ -146,7 +146,7 @@ def test_a_full_queue_loses_steps_instead_of_memory(bench: Maker) -> None:
         made = bench()
         ledger = Ledger(LedgerSettings(queue_max=10), made.state, made.clock)
         for at in range(100):
-            ledger.add(Event(at, 7, "fired"))
+            ledger.add(Event(at, 7, "heard"))
         assert len(await ledger.events(7, 1000)) == 10
 
     run(work)
@@ -164,3 +164,19 @@ def test_a_storm_is_not_slowed(bench: Maker, alerts: int) -> None:
         assert len(find_events(made.state, storm[0].fingerprint, 10)) == 3
 
     run(work)
+
+
+def test_what_two_processes_saw_is_told_once() -> None:
+    a, b = {"group_key": "a"}, {"group_key": "b"}
+    steps = [
+        ("pending", {}),
+        ("fired", {}),
+        ("pending", {}),
+        ("fired", {}),
+        ("grouped", a),
+        ("grouped", b),
+        ("grouped", a),
+    ]
+    steps += [("told", a), ("told", a), ("resolved", {}), ("resolved", {}), ("fired", {}), ("grouped", a)]
+    kept = without_echoes(Event(at, 7, kind, detail) for at, (kind, detail) in enumerate(steps))
+    assert [one.time_ms for one in kept] == [0, 1, 4, 5, 7, 8, 9, 11, 12]

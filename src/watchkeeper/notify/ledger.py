@@ -9,7 +9,7 @@ A step is written when it changes something: an alert that stays silenced over a
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,7 +213,7 @@ class Ledger:
     async def events(self, fingerprint: int, limit: int) -> list[Event]:
         """Give an alert's latest steps, oldest first; those that wait are written first."""
         await self.flush()
-        return await asyncio.to_thread(find_events, self._state, fingerprint, limit)
+        return list(without_echoes(await asyncio.to_thread(find_events, self._state, fingerprint, limit)))
 
     async def subject(self, fingerprint: int) -> Subject | None:
         """Give what an alert is."""
@@ -228,6 +228,24 @@ class Ledger:
         """Give the alerts of a name, or all, latest first."""
         await self.flush()
         return await asyncio.to_thread(find_subjects, self._state, alertname, limit)
+
+
+def without_echoes(events: Iterable[Event]) -> Iterator[Event]:
+    """Leave out what several processes of a cluster saw each: what fires cannot fire, nor what is over end."""
+    last, groups = "", set[str]()
+    for event in events:
+        if event.kind in ("fired", "resolved"):
+            if event.kind == last:
+                continue
+            last = event.kind
+            groups.clear()
+        elif event.kind == "pending" and last == "fired":
+            continue
+        elif event.kind == "grouped":
+            if event.detail["group_key"] in groups:
+                continue
+            groups.add(event.detail["group_key"])
+        yield event
 
 
 def _save(state: StateStore, subjects: Sequence[Subject], events: Sequence[Event]) -> None:
