@@ -69,7 +69,17 @@ class _LazyGroup(click.Group):
         module = importlib.import_module(f"watchkeeper.app.commands.{_COMMANDS[cmd_name]}")
         command = getattr(module, f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
         assert isinstance(command, click.Command)
+        _keep_lines(command)
         return command
+
+
+def _keep_lines(command: click.Command) -> None:
+    """Turn the mark that examples are not to be wrapped, written in raw docstrings, into the one that click knows."""
+    if command.help:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            _keep_lines(one)
 
 
 @click.group(cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -79,6 +79,7 @@ def flags(data: str, listen: str, loaded: Loaded) -> dict[str, str]:
     return {
         "config.file": loaded.files[0] if loaded.files else "",
         "query.lookback-delta": f"{loaded.own.query.lookback_delta_ms // 1000}s",
+        "query.max-concurrency": str(loaded.own.query.max_concurrency),
         "query.max-samples": str(loaded.own.query.max_samples),
         "query.timeout": f"{loaded.own.query.timeout_ms // 1000}s",
         "storage.tsdb.path": data,
