@@ -1,5 +1,6 @@
 """The whole way of the data, as a user meets it: real exporters, a real Redis that stops, a webhook, kill -9."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -180,15 +181,22 @@ def _lines(system: Watchkeeper, query: str) -> int:
     return sum(len(stream["values"]) for stream in streams)
 
 
-def test_a_bad_file_changes_nothing_and_a_good_one_is_taken_in(system: Watchkeeper) -> None:
-    rules = system.folder / "config" / "rules.yml"
-    rules.write_text("groups: [{name: g, rules: [{record: a, expr: 'sum('}]}]")
+def test_a_bad_rule_is_set_aside_and_a_bad_configuration_changes_nothing(system: Watchkeeper) -> None:
+    rules, scraping = (system.folder / "config" / name for name in ("rules.yml", "prometheus.yml"))
+    rules.write_text(rules.read_text() + "\n- {name: broken, rules: [{record: a, expr: 'sum('}]}\n")
+    assert system.ask("/-/reload", method="POST")[0] == 200
+    assert _rule(system)["name"] == "RedisDown"
+    told = re.compile(rb'watchkeeper_rules_quarantined{file="[^"]*rules.yml"} 1.0')
+    assert told.search(system.ask("/metrics")[1])
+
+    good = scraping.read_text()
+    scraping.write_text(good + "\nnonsense: true\n")
     status, answer = system.ask("/-/reload", method="POST")
     assert status == 500
-    assert b"rules.yml:1" in answer
-    assert _rule(system)["name"] == "RedisDown"
+    assert b"prometheus.yml:" in answer
     assert system.ask("/metrics")[1].count(b"prometheus_config_last_reload_successful 0.0") == 1
 
+    scraping.write_text(good)
     rules.write_text("groups: [{name: g, rules: [{alert: Always, expr: 'vector(1)'}]}]")
     system.hang_up()
     wait_until("the new rule", lambda: _rule(system)["name"] == "Always")
