@@ -232,7 +232,7 @@ class WechatConfig(HttpReceiverSettings):
         return self
 
 
-class RocketchatField(Settings):
+class AttachmentField(Settings):
     """A field of an attachment."""
 
     title: Text = setting("", "Title.")
@@ -277,7 +277,7 @@ class RocketchatConfig(HttpReceiverSettings):
     title: Text = setting(default("rocketchat.default.title"), "Title.")
     title_link: Text = setting(default("rocketchat.default.titlelink"), "Where it leads.")
     text: Text = setting(default("rocketchat.default.text"), "Text.")
-    fields: Several[RocketchatField] = setting((), "Fields.")
+    fields: Several[AttachmentField] = setting((), "Fields.")
     short_fields: bool = setting(False, "Whether fields stand side by side.")
     emoji: Text = setting(default("rocketchat.default.emoji"), "Emoji beside the name.")
     icon_url: Text = setting(default("rocketchat.default.iconurl"), "Picture beside the name.")
@@ -285,14 +285,6 @@ class RocketchatConfig(HttpReceiverSettings):
     thumb_url: Text = setting("", "A small picture.")
     link_names: bool = setting(False, "Whether @names become mentions.")
     actions: Several[RocketchatAction] = setting((), "Buttons.")
-
-
-class MattermostField(Settings):
-    """A field of an attachment."""
-
-    title: Text = setting("", "Title.")
-    value: Text = setting("", "Value.")
-    short: bool | None = setting(None, "Whether there is room for another beside it.")
 
 
 class MattermostPriority(Settings):
@@ -331,7 +323,7 @@ class MattermostConfig(HttpReceiverSettings):
     author_icon: Text = setting("", "Picture beside the author.")
     title: Text = setting(default("mattermost.default.title"), "Title.")
     title_link: Text = setting(default("mattermost.default.titlelink"), "Where it leads.")
-    fields: Several[MattermostField] = setting((), "Fields.")
+    fields: Several[AttachmentField] = setting((), "Fields.")
     thumb_url: Text = setting("", "A small picture.")
     footer: Text = setting("", "Text below.")
     footer_icon: Text = setting("", "Picture beside it.")

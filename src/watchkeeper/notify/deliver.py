@@ -145,6 +145,7 @@ class Deliverer:
         returns  whether every integration that had to be told was told; muted is as good as told
         """
         sifted = self._sieve.sift(flush)
+        sifted.count()
         self._ledger.judged(flush, sifted)
         alerts = sifted.heard
         if not alerts:

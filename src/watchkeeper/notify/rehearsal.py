@@ -15,6 +15,7 @@ from watchkeeper.notify.mute import MuteTimes
 from watchkeeper.notify.notification import is_firing
 from watchkeeper.notify.route import build_routes
 from watchkeeper.notify.settings import AlertmanagerConfig
+from watchkeeper.notify.sieve import Hold, Sieve
 from watchkeeper.notify.silence import Silence, SilenceBook
 from watchkeeper.store.state.notifications import LogEntry, LogKey
 
@@ -69,9 +70,10 @@ class _Rehearsal:
         assert config.route is not None  # read_config saw to it
         self._inhibitor = Inhibitor(config.inhibit_rules)
         self._groups = Groups(build_routes(config.route), _GROUPS_MAX)
-        self._mute_times = MuteTimes((*config.mute_time_intervals, *config.time_intervals))
-        self._silences = SilenceBook(len(silences) + 1, 1 << 20)
-        self._silences.take(silences)
+        book = SilenceBook(len(silences) + 1, 1 << 20)
+        book.take(silences)
+        mute_times = MuteTimes((*config.mute_time_intervals, *config.time_intervals))
+        self._sieve = Sieve(self._inhibitor, mute_times, book)
         self._ways = {receiver.name: list(receiver.integrations()) for receiver in config.receivers}
         self._log: dict[LogKey, LogEntry] = {}
         self._heard: set[tuple[int, int]] = set()
@@ -114,10 +116,11 @@ class _Rehearsal:
         self._groups.insert(alert, now_ms / 1000, now_ms)
 
     def _flush(self, flush: Flush) -> None:
-        heard, why = self._sift(flush)
+        sifted = self._sieve.sift(flush)
+        heard = sifted.heard
         for alert in flush.alerts:
-            if is_firing(alert) and alert.fingerprint in why and _place(alert) not in self._heard:
-                self._done.quiet[_place(alert)] = why[alert.fingerprint]
+            if is_firing(alert) and alert.fingerprint in sifted.held and _place(alert) not in self._heard:
+                self._done.quiet[_place(alert)] = self._words(sifted.held[alert.fingerprint])
         ways = self._ways[flush.group.route.options.receiver]
         if heard and not ways:
             for alert in filter(is_firing, heard):
@@ -127,27 +130,11 @@ class _Rehearsal:
                 flush, heard, LogKey(flush.group.key, flush.group.route.options.receiver, kind, position), settings
             )
 
-    def _sift(self, flush: Flush) -> tuple[tuple[Alert, ...], dict[int, str]]:
-        """Take out what is muted, in Alertmanager's order; gives what is left, and why the rest is not heard."""
-        options, now_ms = flush.group.route.options, flush.now_ms
-        why: dict[int, str] = {}
-        for one in flush.alerts:
-            if by := self._inhibitor.muted_by(one.labels, now_ms):
-                names = dict.fromkeys(self._names.get(int(other, 16), other) for other in by)
-                why[one.fingerprint] = f"inhibited by {', '.join(names)}"
-        muting = ""
-        if options.active_time_intervals and not self._mute_times.current(options.active_time_intervals, now_ms):
-            muting = f"outside of active time interval {', '.join(options.active_time_intervals)}"
-        elif current := self._mute_times.current(options.mute_time_intervals, now_ms):
-            muting = f"inside mute time interval {', '.join(current)}"
-        for one in flush.alerts:
-            if one.fingerprint in why:
-                continue
-            if muting:
-                why[one.fingerprint] = muting
-            elif by_id := self._silences.muted_by(one.fingerprint, one.labels, now_ms):
-                why[one.fingerprint] = f"silenced by {', '.join(map(str, by_id))}"
-        return tuple(one for one in flush.alerts if one.fingerprint not in why), why
+    def _words(self, hold: Hold) -> str:
+        """Say why an alert is not heard."""
+        if hold.kind == "inhibited":
+            return f"inhibited by {', '.join(dict.fromkeys(self._names.get(int(one, 16), one) for one in hold.by))}"
+        return f"silenced by {', '.join(hold.by)}" if hold.kind == "silenced" else hold.words
 
     def _tell(self, flush: Flush, alerts: tuple[Alert, ...], key: LogKey, settings: object) -> None:
         firing = tuple(one for one in alerts if is_firing(one))

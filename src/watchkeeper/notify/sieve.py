@@ -22,6 +22,14 @@ _suppressed = counter(
 )
 
 
+_REASONS = {
+    "inhibited": "inhibition",
+    "silenced": "silence",
+    "muted": "mute_time_interval",
+    "inactive": "active_time_interval",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Why an alert is not heard.
@@ -47,6 +55,11 @@ class Sifted:
     heard: tuple[Alert, ...]
     held: Mapping[int, Hold] = field(default_factory=dict)
 
+    def count(self) -> None:
+        """Count what was held back from people."""
+        for hold in self.held.values():
+            _suppressed.labels(_REASONS[hold.kind]).inc()
+
 
 class Sieve:
     """Holds back what one configuration mutes."""
@@ -64,12 +77,9 @@ class Sieve:
                 held[one.fingerprint] = Hold("inhibited", tuple(by))
             else:
                 alerts.append(one)
-        _suppressed.labels("inhibition").inc(len(held))
         muting = self.muting_of(group.route.options, now_ms) if alerts else None
         group.muted_by = muting.by if muting is not None else ()
         if muting is not None:
-            reason = "active_time_interval" if muting.kind == "inactive" else "mute_time_interval"
-            _suppressed.labels(reason).inc(len(alerts))
             return Sifted((), {**held, **{one.fingerprint: muting for one in alerts}})
         heard = []
         for one in alerts:
@@ -77,7 +87,6 @@ class Sieve:
                 held[one.fingerprint] = Hold("silenced", tuple(by))
             else:
                 heard.append(one)
-        _suppressed.labels("silence").inc(len(alerts) - len(heard))
         return Sifted(tuple(heard), held)
 
     def muting_of(self, options: RouteOptions, now_ms: int) -> Hold | None:
