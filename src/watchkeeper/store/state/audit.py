@@ -6,6 +6,7 @@ Whoever changes or removes an entry must rewrite all after it; who keeps a copy 
 """
 
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -60,6 +61,7 @@ class AuditLog:
 
     def __init__(self, state: StateStore) -> None:
         self._state = state
+        self._turn = threading.Lock()
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries in one transaction; they are on the disk when this returns.
@@ -68,7 +70,7 @@ class AuditLog:
         """
         for _ in range(_ATTEMPTS):
             try:
-                with self._state.write() as connection:
+                with self._turn, self._state.write() as connection:  # threads here wait; only processes collide
                     self._add(connection, entries)
                 return
             except IntegrityError:  # another process took the number: chain to its entry instead
