@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from watchkeeper.api.envelope import error, failure, refusing, success
 from watchkeeper.api.prometheus_params import matcher_sets, span_ms
-from watchkeeper.model.census import BlockSaid, Counted
+from watchkeeper.model.census import BlockSaid, Counted, TierSaid
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.doors import MetricAdmin
@@ -66,9 +66,9 @@ class _Tsdb:
         )
 
     async def blocks(self, _call: Call) -> Response:
-        """Answer GET /api/v1/status/tsdb/blocks, as Prometheus from 3.6 on."""
-        blocks = await asyncio.to_thread(self._store.block_list)
-        return success({"blocks": [_block(one) for one in blocks]})
+        """Answer GET /api/v1/status/tsdb/blocks, as Prometheus from 3.6 on, and our downsampling tiers."""
+        blocks, tiers = await asyncio.to_thread(self._store.block_list), self._store.tier_list()
+        return success({"blocks": [_block(one) for one in blocks], "tiers": [_tier(one) for one in tiers]})
 
     async def wal_replay(self, _call: Call) -> Response:
         """Answer GET /api/v1/status/walreplay: segments of the log, first and last, and how far reading has come."""
@@ -142,6 +142,11 @@ def _positive(text: str) -> int:
 
 def _listed(counted: Counted) -> list[dict[str, Any]]:
     return [{"name": name, "value": count} for name, count in counted]
+
+
+def _tier(said: TierSaid) -> dict[str, Any]:
+    stats = {"numBlocks": said.blocks, "numBytes": said.size_bytes}
+    return {"every": said.every, "minTime": said.first_ms, "maxTime": said.until_ms, "stats": stats}
 
 
 def _block(said: BlockSaid) -> dict[str, Any]:

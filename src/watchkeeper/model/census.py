@@ -41,3 +41,14 @@ class BlockSaid:
     series: int
     size_bytes: int
     parents: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class TierSaid:
+    """A downsampling tier: its blocks, and the time that these cover, Unix ms; None when there is none."""
+
+    every: str
+    blocks: int
+    size_bytes: int
+    first_ms: int | None
+    until_ms: int | None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from watchkeeper.model.alert import Alert
-from watchkeeper.model.census import BlockSaid, Census
+from watchkeeper.model.census import BlockSaid, Census, TierSaid
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import Appended, FrameSlice, Layout, MetricMetadata, Row
 from watchkeeper.model.labels import Labels, LabelTable, Symbols
@@ -106,6 +106,10 @@ class MetricAdmin(Protocol):
 
     def block_list(self) -> list[BlockSaid]:
         """Give the blocks, oldest first. Safe from any thread."""
+        ...
+
+    def tier_list(self) -> list[TierSaid]:
+        """Give the downsampling tiers. Safe from any thread."""
         ...
 
     def replayed(self) -> tuple[int, int, int]:

@@ -50,6 +50,14 @@ class KeepSettings(Settings):
     keep: str = setting("", "How long, such as 2d; longer or shorter than the retention of the rest.")
 
 
+class TierSettings(Settings):
+    """A downsampling tier: of every stretch of time, first, last, lowest, highest, sum, number, and counter resets."""
+
+    every: str = setting("5m", "Length of a stretch; a part of a day, at least 1m.")
+    after: str = setting("2d", "Samples older than this are downsampled, by whole days; at most retention_ms less 2d.")
+    keep: str = setting("90d", "How long the tier is kept.")
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
     """The same, read: how long series are kept that match; of several, the first that matches counts."""
@@ -66,6 +74,9 @@ class MetricSettings(Settings):
         0, "While blocks and log take more than this, the oldest block is dropped. 0: no limit.", unit="bytes", ge=0
     )
     retention: tuple[KeepSettings, ...] = setting((), "Series that are kept for another time; the first match counts.")
+    downsample: tuple[TierSettings, ...] = setting(
+        (), "Tiers that queries over long ranges read; series that `retention` keeps for less than all are left out."
+    )
     block_ms: int = setting(
         7_200_000, "Stretch of time of a block as it is first written.", unit="ms", ge=1, le=86_400_000
     )

@@ -116,6 +116,7 @@ def _metrics(metrics: dict[str, MetricFound], top: int) -> Table:
 
 def _sizes(data: Path) -> list[tuple[str, int]]:
     folders = [data / store / part for store in ("metrics", "logs") for part in ("blocks", "wal")]
+    folders += sorted((data / "metrics").glob("tier-*"))
     sizes = [
         (str(folder.relative_to(data)), sum(path.stat().st_blocks * 512 for path in folder.iterdir()))
         for folder in folders

@@ -10,6 +10,7 @@ from watchkeeper.model.doors import MetricReader
 from watchkeeper.model.frame import FrameSlice, Selection, Times
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher
+from watchkeeper.model.thinned import ThinnedReader
 from watchkeeper.query.limits import Budget
 from watchkeeper.query.promql.annotations import Annotations
 from watchkeeper.query.promql.ast import Aggregate, At, Binary, Call, Expr, VectorSelector
@@ -48,8 +49,16 @@ class Query:
     """
 
     def __init__(
-        self, reader: MetricReader, settings: QuerySettings, steps: Steps, lookback_ms: int, budget: Budget, text: str
+        self,
+        reader: MetricReader,
+        settings: QuerySettings,
+        steps: Steps,
+        lookback_ms: int,
+        budget: Budget,
+        text: str,
+        thinned: ThinnedReader | None = None,
     ) -> None:
+        self.thinned = thinned
         self.settings, self.steps, self.lookback_ms, self.budget = settings, steps, lookback_ms, budget
         self.symbols: Symbols = reader.symbols.overlay()
         self.notes = Annotations(text)

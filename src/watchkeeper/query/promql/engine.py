@@ -12,6 +12,7 @@ from watchkeeper.model.doors import AlertSample, Changing, MetricReader
 from watchkeeper.model.errors import BadQuery, OverLimit
 from watchkeeper.model.frame import ABSENT
 from watchkeeper.model.labels import LabelTable
+from watchkeeper.model.thinned import ThinnedReader
 from watchkeeper.query.limits import Budget, Memory
 from watchkeeper.query.promql.ast import Expr, Type
 from watchkeeper.query.promql.context import Query, Steps
@@ -53,11 +54,17 @@ class Engine:
     """Evaluates PromQL over a store (or any MetricReader). Methods block; any number of threads may call them.
 
     changes  of the store: range queries then compute only what is new since they were last asked
+    thinned  the store's downsampling tiers
     """
 
     def __init__(
-        self, reader: MetricReader, settings: QuerySettings | None = None, changes: Changing | None = None
+        self,
+        reader: MetricReader,
+        settings: QuerySettings | None = None,
+        changes: Changing | None = None,
+        thinned: ThinnedReader | None = None,
     ) -> None:
+        self._thinned = thinned
         self._reader, self.settings = reader, settings or QuerySettings()
         self._memory = Memory(self.settings.memory_bytes_max)
         kept_bytes = self.settings.kept_bytes_max
@@ -130,7 +137,7 @@ class Engine:
 
     def _run(self, text: str, steps: Steps, terms: Terms, *, instant: bool) -> Result:
         expr = settled(self.parse(text), steps.start_ms, steps.end_ms, 0 if instant else steps.step_ms)
-        query = Query(self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text)
+        query = Query(self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text, self._thinned)
         query.is_range = not instant
         query.trace = terms.trace
         if terms.counting:

@@ -10,7 +10,7 @@ import numpy as np
 
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import LabelTable
-from watchkeeper.query.promql import aggregate, binary, extended, info, rank, select
+from watchkeeper.query.promql import aggregate, binary, extended, info, rank, select, thinned
 from watchkeeper.query.promql.ast import (
     Aggregate,
     Binary,
@@ -193,6 +193,11 @@ def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
     selector = unwrapped(node.args[at])
     if isinstance(selector, MatrixSelector) and selector.vector.extended:
         return _extended_call(query, node, selector, steps)
+    if isinstance(selector, MatrixSelector):
+        ends = select.window_ends(steps, query.resolve(selector.vector.at), ms(selector.vector.offset_ms))
+        found = thinned.range_function(query, node, selector, ends)
+        if found is not None:
+            return _ranged(query, node, *found)
     ranges = range_vector(query, node.args[at], steps)
     scalars = [evaluate(query, arg, steps) for number, arg in enumerate(node.args) if number != at]
     numbers = [value.values for value in scalars if isinstance(value, Scalar)]
@@ -203,9 +208,11 @@ def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
         return answer if gone.any() else answer.take(np.zeros(0, np.int64))
     if node.name == "quantile_over_time" and ranges.samples().any():
         rank.warn_of_quantile(query, node.args[0], numbers[0])
-    values, present = ranges.apply(_with_numbers(table.RANGE[node.name], numbers))
+    return _ranged(query, node, ranges.labels, *ranges.apply(_with_numbers(table.RANGE[node.name], numbers)))
+
+
+def _ranged(query: Query, node: Call, labels: LabelTable, values: Floats, present: Mask) -> Vector:
     seen = ever(present)
-    labels = ranges.labels
     if not seen.all():
         labels, values, present = labels.take(seen), values[seen], present[seen]
     if node.name in ("rate", "increase"):

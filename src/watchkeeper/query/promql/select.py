@@ -9,6 +9,7 @@ import numpy as np
 
 from watchkeeper.model.frame import Floats, is_stale
 from watchkeeper.model.labels import Ints, LabelTable
+from watchkeeper.query.promql import thinned
 from watchkeeper.query.promql.ast import MatrixSelector, VectorSelector, ms
 from watchkeeper.query.promql.context import Query, Steps
 from watchkeeper.query.promql.matrix import Mask, Vector, ever
@@ -52,6 +53,10 @@ def _seen(vector: Vector) -> Vector:
 
 def _lookup(query: Query, node: VectorSelector, steps: Steps, pick: Callable[[Windows], tuple[Floats, Mask]]) -> Vector:
     ends = window_ends(steps, query.resolve(node.at), ms(node.offset_ms))
+    found = thinned.newest(query, node, steps, ends)
+    if found is not None:
+        labels, values, times, present = found
+        return Vector(labels, times / 1000 if pick is _newest_times else values, present)
     ranges = _windows(query, node, steps, ends, query.lookback_ms, keep_stale=True)
     query.budget.charge(len(ranges.labels) * len(steps))
     values, present = ranges.apply(pick)
@@ -75,6 +80,7 @@ def _windows(
 ) -> RangeVector:
     start_ms, end_ms = int(ends.min()) - range_ms + 1, int(ends.max())
     frames = query.select(selector.matchers, start_ms, end_ms)
+    thinned.warn_of_gone(query, start_ms)
     if not frames:
         return RangeVector(empty_vector(query, steps).labels, [], len(steps))
     cells = sum(len(frame.labels) for frame in frames) * len(steps)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from watchkeeper.model.duration import format_duration
 from watchkeeper.query.promql.ast import Expr
 
 
@@ -17,6 +18,7 @@ class Traced:
     samples        that it read from the store, its children's included
     seconds        its children's included
     reused         it was evaluated before, in the same query
+    tier           length of the stretches of the downsampling tier that was read; empty: none was
     """
 
     text: str
@@ -26,6 +28,7 @@ class Traced:
     samples: int = 0
     seconds: float = 0.0
     reused: bool = False
+    tier: str = ""
     children: list["Traced"] = field(default_factory=list)
 
     def told(self) -> dict[str, Any]:
@@ -39,7 +42,8 @@ class Traced:
             "seconds": self.seconds,
             "selfSeconds": max(0.0, self.seconds - sum(child.seconds for child in self.children)),
         }
-        return {**own, **({"reused": True} if self.reused else {}), "children": [one.told() for one in self.children]}
+        also = {**({"reused": True} if self.reused else {}), **({"tier": self.tier} if self.tier else {})}
+        return {**own, **also, "children": [one.told() for one in self.children]}
 
 
 class Trace:
@@ -53,6 +57,10 @@ class Trace:
     def whole(self) -> Traced:
         """Give the outermost node."""
         return self._open[0].children[0] if self._open[0].children else self._open[0]
+
+    def read_tier(self, every_ms: int) -> None:
+        """Note which tier the node that is open reads."""
+        self._open[-1].tier = format_duration(every_ms)
 
     @contextmanager
     def node(self, expr: Expr, read_before: int) -> Iterator[Traced]:

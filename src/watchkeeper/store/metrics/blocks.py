@@ -133,9 +133,11 @@ class Blocks:
     """All blocks. `load`, `add`, `remove` are called by one thread; reading is safe from any.
 
     mark, cutoff_ms  rows in segments of the log before the mark, older than the cutoff, are in blocks
+    told             whether the gauges of blocks are about these
     """
 
-    def __init__(self, files: Files, directory: str, symbols: Symbols) -> None:
+    def __init__(self, files: Files, directory: str, symbols: Symbols, *, told: bool = True) -> None:
+        self._told = told
         self._files, self._directory, self._symbols = files, directory, symbols
         self._all: tuple[Block, ...] = ()
         self._tables: WeakValueDictionary[str, SharedTable] = WeakValueDictionary()
@@ -185,6 +187,11 @@ class Blocks:
                 self._unlink(block.file.path)
             self._note(block.contents)
         self._set([block for block in found if block.number not in replaced])
+
+    def reserve(self, number: int) -> None:
+        """Give no block a number below this one: others remember it."""
+        with self._lock:
+            self._next = max(self._next, number)
 
     def writer(self) -> tuple[int, BlockWriter]:
         """Begin a new block, from any thread; give its number, too.
@@ -240,8 +247,9 @@ class Blocks:
 
     def _set(self, blocks: list[Block]) -> None:
         self._all = tuple(sorted(blocks, key=lambda block: (block.first_ms, block.number)))
-        LOADED.set(len(self._all))
-        BYTES.set(self.size_bytes)
+        if self._told:
+            LOADED.set(len(self._all))
+            BYTES.set(self.size_bytes)
 
     def _note(self, contents: Contents) -> None:
         self.mark, self.cutoff_ms = max((self.mark, self.cutoff_ms), (contents.mark, contents.cutoff_ms))

@@ -77,7 +77,9 @@ class Compactor:
         block_ms: int,
         retention_ms: int,
         keeps: Sequence[Keep],
+        edge_ms: int = 0,
     ) -> None:
+        self._edge_ms = edge_ms  # 1 where a stretch of time has its end, and not its beginning
         self._blocks, self._tombstones, self._symbols = blocks, tombstones, symbols
         self._block_ms, self._retention_ms, self._keeps = block_ms, retention_ms, tuple(keeps)
         self._damaged: set[int] = set()  # blocks that cannot be read whole stay as they are
@@ -95,8 +97,9 @@ class Compactor:
         for range_ms in self.ranges():
             by_bucket: dict[int, list[Block]] = {}
             for block in self._blocks.all():
-                bucket = block.first_ms // range_ms
-                whole = block.last_ms // range_ms == bucket and (bucket + 1) * range_ms <= self._blocks.cutoff_ms
+                bucket = (block.first_ms - self._edge_ms) // range_ms
+                last = (block.last_ms - self._edge_ms) // range_ms
+                whole = last == bucket and (bucket + 1) * range_ms <= self._blocks.cutoff_ms
                 if whole and self._readable(block):
                     by_bucket.setdefault(bucket, []).append(block)
             for blocks in by_bucket.values():
@@ -115,7 +118,7 @@ class Compactor:
                 gone.append(block)
                 continue
             age_ms = now_ms - block.last_ms
-            left = [self._kept(view.table, age_ms) for view in block.views]
+            left = [self.kept(view.table, age_ms) for view in block.views]
             if not any(mask.any() for mask in left):
                 gone.append(block)
             elif self._readable(block) and not all(mask.all() for mask in left):
@@ -134,7 +137,8 @@ class Compactor:
         tombstones = self._tombstones.concerning(block.number, block.first_ms, block.last_ms)
         return any(match_table(one.matchers, view.table).any() for one in tombstones for view in block.views)
 
-    def _kept(self, table: LabelTable, age_ms: int) -> "np.typing.NDArray[np.bool_]":
+    def kept(self, table: LabelTable, age_ms: int) -> "np.typing.NDArray[np.bool_]":
+        """Say which series are kept for longer than this."""
         left = np.full(len(table), age_ms <= self._retention_ms)
         decided = np.zeros(len(table), np.bool_)
         for keep in self._keeps:
@@ -197,7 +201,7 @@ class Compactor:
         first_ms, last_ms = min(view.said.first_ms for _, view in views), max(view.said.last_ms for _, view in views)
 
         def edit(table: LabelTable) -> tuple[Columns | None, Edit | None]:
-            kept = self._kept(table, age_ms)
+            kept = self.kept(table, age_ms)
             for one in deleted:
                 if one.start_ms <= first_ms and one.end_ms >= last_ms:
                     kept &= ~match_table(one.matchers, table)

@@ -49,7 +49,8 @@ def snapshot(files: Files, paths: Sequence[str], directory: str) -> None:
     paths   of files that never change; metrics/FORMAT and metrics/tombstones come with them
     raises  OSError
     """
-    made = [f"{directory}/metrics", f"{directory}/metrics/blocks", f"{directory}/metrics/wal"]
+    folders = {path.rpartition("/")[0] for path in paths} | {"metrics/blocks", "metrics/wal"}
+    made = [f"{directory}/metrics", *(f"{directory}/{folder}" for folder in sorted(folders))]
     for path in made:
         files.makedirs(path)
     for path in paths:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import structlog
 
-from watchkeeper.model.census import BlockSaid, Census
+from watchkeeper.model.census import BlockSaid, Census, TierSaid
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.errors import BadInput, Damaged, OverLimit, Refused
@@ -60,9 +60,7 @@ from watchkeeper.store.wal import Wal
 
 log = structlog.get_logger(__name__)
 
-_EXAMPLES_MAX = 10
-_RENEW_RECORDS = 5000
-_PROGRESS_S = 5.0
+_EXAMPLES_MAX, _RENEW_RECORDS, _PROGRESS_S = 10, 5000, 5.0
 
 APPENDED = counter("prometheus_tsdb_head_samples_appended", "Samples appended.")
 OUT_OF_ORDER = counter("prometheus_tsdb_out_of_order_samples", "Samples refused as out of order.")
@@ -121,6 +119,7 @@ class MetricDb:
             self._repeat,
             files,
         )
+        self.thinning = self._upkeep.thinning(self.select)
         self._declared: dict[int, _Declared] = {}
         self._boot, self._declarations = secrets.randbits(31), 0
         self._samples = 0
@@ -343,6 +342,7 @@ class MetricDb:
     def _replay(self) -> None:
         self._tombstones.load()
         self._blocks.load()
+        self._upkeep.load()
         layouts: dict[int, tuple[FrameLayout, Floats]] = {}
         told_s = self._clock.monotonic_s()
         for number, (kind, payload) in enumerate(self._wal.replay(self._blocks.mark), 1):
@@ -391,7 +391,7 @@ class MetricDb:
     # -- upkeep
 
     async def keep_up(self) -> None:
-        """Do now what is due: move old samples into blocks, make large blocks of small ones, drop what has expired."""
+        """Do now what is due; see Upkeep.once."""
         await self._upkeep.once()
 
     async def flush(self, cutoff_ms: int) -> bool:
@@ -434,12 +434,16 @@ class MetricDb:
         """Give the blocks; see MetricAdmin.block_list."""
         return [block.told() for block in self._blocks.all()]
 
+    def tier_list(self) -> list[TierSaid]:
+        """Give the tiers; see MetricAdmin.tier_list."""
+        return [tier.told() for tier in self._upkeep.tiers]
+
     def replayed(self) -> tuple[int, int, int]:
         """Give segments of the log; see MetricAdmin.replayed."""
         return self._wal.first, max(self._wal.last, self._wal.segment), self._wal.segment
 
     async def clean_tombstones(self) -> None:
-        """Write the blocks anew that hold deleted samples, so that the disk has them no more."""
+        """Write the blocks anew that hold deleted samples."""
         await self._upkeep.clean_tombstones()
 
     # -- reading
@@ -462,24 +466,28 @@ class MetricDb:
     def series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> LabelTable:
         """Give the labels of matching series; see MetricReader.series."""
         chosen = selectors or [()]
-        return select.series(self._views(chosen, start_ms, end_ms), chosen, start_ms, end_ms, self._symbols)
+        return select.series(self._known(chosen, start_ms, end_ms), chosen, start_ms, end_ms, self._symbols)
 
     def label_names(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
         """Give label names; see MetricReader.label_names."""
         chosen = selectors or [()]
-        names, _ = select.label_codes(self._views(chosen, start_ms, end_ms), None, chosen, start_ms, end_ms)
+        names, _ = select.label_codes(self._known(chosen, start_ms, end_ms), None, chosen, start_ms, end_ms)
         return sorted(names)
 
     def label_values(self, name: str, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[str]:
         """Give a label's values; see MetricReader.label_values."""
         chosen = selectors or [()]
-        _, codes = select.label_codes(self._views(chosen, start_ms, end_ms), name, chosen, start_ms, end_ms)
+        _, codes = select.label_codes(self._known(chosen, start_ms, end_ms), name, chosen, start_ms, end_ms)
         return sorted(self._symbols.text(code) for code in codes)
 
     def _views(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[View]:
         """Give the frames that may match; memory first: what moves into a block meanwhile is found twice, not never."""
         codes = self._names(selectors)
         return [*self._frames.views(codes), *self._blocks.views(codes, start_ms, end_ms)]
+
+    def _known(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[View]:
+        names = self._names(selectors)
+        return [*self._views(selectors, start_ms, end_ms), *self.thinning.series_views(names, start_ms, end_ms)]
 
     def _names(self, selectors: Sequence[Matchers]) -> list[int | None] | None:
         """Give the codes of the metric names that are asked for (None: a name that nobody has); None for all."""

@@ -45,17 +45,19 @@ def look_at_blocks(
     seen       told each file's name once it is done
     """
     found, metrics = list[BlockFound](), dict[str, MetricFound]()
-    folder = f"{DIRECTORY}/blocks"
-    for name in files.listdir(folder):
+    folders = ["blocks", *(name for name in files.listdir(DIRECTORY) if name.startswith("tier-"))]
+    names = [(folder, name) for folder in folders for name in files.listdir(f"{DIRECTORY}/{folder}")]
+    for folder, name in names:
         if not name.endswith(".block"):
             continue
         try:
-            file = BlockFile(files, f"{folder}/{name}")
+            file = BlockFile(files, f"{DIRECTORY}/{folder}/{name}")
         except OSError:  # compaction took it
             continue
-        one = BlockFound(name, file.size_bytes)
+        tier = "" if folder == "blocks" else folder
+        one = BlockFound(f"{tier}/{name}" if tier else name, file.size_bytes)
         try:
-            _look(file, one, metrics if by_metric else None, verify=verify)
+            _look(file, one, metrics if by_metric and not tier else None, verify=verify)
         except (Damaged, ValueError, KeyError, IndexError, TypeError) as error:
             one.faults += [] if one.faults else [str(error)]
         found.append(one)
@@ -71,6 +73,8 @@ def _look(file: BlockFile, one: BlockFound, metrics: dict[str, MetricFound] | No
     one.first_ms = min((frame.first_ms for frame in contents.frames), default=0)
     one.last_ms = max((frame.last_ms for frame in contents.frames), default=0)
     one.samples = sum(frame.samples for frame in contents.frames)
+    if one.name.startswith("tier-"):  # of each stretch of a series once, not of each aggregate
+        one.samples = sum(frame.samples for frame in contents.frames if frame.source.startswith("count/"))
     one.series = sum(table.series for table in contents.tables)
     if metrics is None:
         return

@@ -69,7 +69,7 @@ def _run(
     samples = 0
     for start in range(0, columns, _COLUMNS_AT_ONCE):
         here = np.arange(start, min(start + _COLUMNS_AT_ONCE, columns), dtype=np.int32)
-        values = _laid_together(parts, times, here)
+        values = laid_together(parts, times, here)
         if edit is not None:
             edit(here, times, values)
         bits = values.view(np.uint64)
@@ -82,8 +82,11 @@ def _run(
     return chunk_of(times, all_columns, groups, np.concatenate(gaps), MERGED_COLUMNS), samples
 
 
-def _laid_together(parts: Sequence[Part], times: Times, here: Columns) -> Floats:
-    """Give float64[len(here), len(times)]."""
+def laid_together(parts: Sequence[Part], times: Times, here: Columns) -> Floats:
+    """Give some columns of the new table at some moments, float64[len(here), len(times)].
+
+    raises  Damaged
+    """
     out = np.full((len(here), len(times)), ABSENT)
     for part in parts:
         theirs = part.columns[here]
@@ -126,18 +129,26 @@ def write_frame(
 
     raises  Damaged, OSError
     """
+    table, parts, change = frame_of(pieces, symbols, edit)
+    if not len(table):
+        return
+    chunks, samples = pack(parts, len(table), change, pause)
+    writer.add(source, table, chunks, samples)
+
+
+def frame_of(
+    pieces: Sequence[Piece], symbols: Symbols, edit: "EditOf | None"
+) -> tuple[LabelTable, list[Part], Edit | None]:
+    """Give the series of several pieces, each once, their rows, and what is to be taken out of these."""
     table, hashes = _united(pieces, symbols)
     kept, change = (None, None) if edit is None else edit(table)
     if kept is not None:
         table, hashes = table.take(kept), hashes[kept]
-    if not len(table):
-        return
     parts = []
-    for piece in pieces:
+    for piece in pieces if len(table) else ():
         at = place_in(hashes, piece.hashes)
         parts.append(Part(piece.strips, np.where(at >= 0, piece.columns[at], np.int32(-1)).astype(np.int32)))
-    chunks, samples = pack(parts, len(table), change, pause)
-    writer.add(source, table, chunks, samples)
+    return table, parts, change
 
 
 # Of a table: which series are left (None: all), and what to take out of their samples.

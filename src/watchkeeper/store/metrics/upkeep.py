@@ -9,7 +9,7 @@ import structlog
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import Matchers
 from watchkeeper.model.errors import Damaged, Refused
-from watchkeeper.model.frame import FrameSlice
+from watchkeeper.model.frame import FrameSlice, Selection
 from watchkeeper.model.labels import Symbols
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.store.files import Files
@@ -23,6 +23,8 @@ from watchkeeper.store.metrics.directory import DIRECTORY
 from watchkeeper.store.metrics.flush import Flusher
 from watchkeeper.store.metrics.frames import SERIES, Frames
 from watchkeeper.store.metrics.scrub import Scrub
+from watchkeeper.store.metrics.thinning import Thinning
+from watchkeeper.store.metrics.tiers import FAILED, Tier
 from watchkeeper.store.settings import Keep, MetricSettings
 from watchkeeper.store.wal import Wal
 
@@ -63,9 +65,10 @@ class Upkeep:
     ) -> None:
         self._files, self._symbols, self._repeat = files, symbols, repeat
         self._frames, self._blocks, self._wal, self._tombstones = frames, blocks, wal, tombstones
-        self._decoded, self._settings, self._clock = decoded, settings, clock
+        self._decoded, self._settings, self._clock, self._keeps = decoded, settings, clock, keeps
         self._flusher = Flusher(frames, blocks, wal, tombstones, symbols, settings.block_ms, repeat)
         self._compactor = Compactor(blocks, tombstones, symbols, settings.block_ms, settings.retention_ms, keeps)
+        self.tiers = [Tier(files, symbols, tombstones, settings, at, keeps) for at in range(len(settings.downsample))]
         self._pace = Pace(settings.compaction_share)
         self._drift_ms = clock.now_ms() - clock.monotonic_s() * 1000
         self._steady_from_s = self._try_again_s = -1e300
@@ -89,7 +92,18 @@ class Upkeep:
                 await self._task
         await self._frames.sealer.stop()
         async with self._turn:  # a thread may still be writing
-            pass
+            for tier in self.tiers:
+                tier.blocks.close()
+
+    def load(self) -> None:
+        """Open the blocks of the tiers."""
+        for tier in self.tiers:
+            tier.blocks.load()
+            self._blocks.reserve(tier.blocks.mark)
+
+    def thinning(self, samples: Callable[[Matchers, int, int], Selection]) -> Thinning:
+        """Give the reader of the tiers; `samples` reads what is newer than they are."""
+        return Thinning(self.tiers, self._blocks, self._tombstones, self._symbols, samples, self.oldest_ms)
 
     async def _keep_up(self) -> None:
         while True:
@@ -108,7 +122,11 @@ class Upkeep:
         if self._is_steady(now_ms):
             async with self._turn:
                 await self._flush_if_due(now_ms)
-                await self._compact(now_ms)
+                if await self._thin(now_ms):  # before blocks become others: those that came late are known by that
+                    await self._compact(self._compactor, self._blocks, now_ms)
+                for tier in self.tiers:
+                    await self._compact(tier.compactor, tier.blocks, now_ms)
+                    tier.say()
                 self._expire(now_ms)
         self._bound_memory()
         await self._merge()
@@ -174,22 +192,42 @@ class Upkeep:
 
     # -- blocks
 
-    async def _compact(self, now_ms: int) -> None:
-        while due := self._compactor.due():
-            if not await self._rewrite(due, now_ms):
-                return
-        for block in self._compactor.expired(now_ms)[1]:
-            await self._rewrite([block], now_ms)
+    async def _thin(self, now_ms: int) -> bool:
+        """Write what is due in the downsampling tiers; False when one could not be written."""
+        for tier in self.tiers:
+            while jobs := tier.due(self._blocks, now_ms):
+                try:
+                    numbers = await asyncio.to_thread(tier.make, jobs, self._blocks.next_number, self._pace)
+                except Stopped:
+                    return False
+                except (OSError, Damaged) as error:
+                    FAILED.labels(tier.name).inc()
+                    log.warning("tier_not_written", tier=tier.name, error=str(error))
+                    return False
+                added = [block for number in numbers if (block := tier.blocks.open(number)) is not None]
+                if len(added) < len(numbers):
+                    return False
+                tier.blocks.exchange(added, [block for job in jobs for block in job.replaces])
+                self._frames.changes.everything()
+                log.info("downsampled", tier=tier.name, blocks=len(added), until_ms=tier.until_ms)
+        return True
 
-    async def _rewrite(self, blocks: Sequence[Block], now_ms: int) -> bool:
+    async def _compact(self, compactor: Compactor, blocks: Blocks, now_ms: int) -> None:
+        while due := compactor.due():
+            if not await self._rewrite(compactor, blocks, due, now_ms):
+                return
+        for block in compactor.expired(now_ms)[1]:
+            await self._rewrite(compactor, blocks, [block], now_ms)
+
+    async def _rewrite(self, compactor: Compactor, door: Blocks, blocks: Sequence[Block], now_ms: int) -> bool:
         try:
-            number = await asyncio.to_thread(self._compactor.write, blocks, now_ms, self._pace)
+            number = await asyncio.to_thread(compactor.write, blocks, now_ms, self._pace)
         except Stopped:
             return False
-        block = None if number is None else self._blocks.open(number)
+        block = None if number is None else door.open(number)
         if block is None:
             return False
-        self._blocks.exchange([block], blocks)
+        door.exchange([block], blocks)
         self._frames.changes.everything()
         log.info("blocks_compacted", blocks=len(blocks), into=block.number, bytes=block.file.size_bytes)
         return True
@@ -198,19 +236,31 @@ class Upkeep:
         self._frames.drop_before(now_ms - self._settings.retention_ms)
         self._wal.drop_before(now_ms - self._settings.retention_ms)
         self._blocks.forget_lost(now_ms - self._settings.retention_ms)
-        gone, _ = self._compactor.expired(now_ms)
-        if gone:
-            self._blocks.exchange((), gone)
-            self._frames.changes.everything()
-        while self._too_large() and self._blocks.all():
-            oldest = self._blocks.all()[0]
-            log.info("oldest_block_dropped", block=oldest.number, retention_bytes=self._settings.retention_bytes)
-            self._blocks.exchange((), [oldest])
+        doors = [(self._compactor, self._blocks), *((tier.compactor, tier.blocks) for tier in self.tiers)]
+        for compactor, door in doors:
+            gone, _ = compactor.expired(now_ms)
+            if gone:
+                door.exchange((), gone)
+                self._frames.changes.everything()
+        while self._too_large() and (
+            left := [(door.all()[0].first_ms, at) for at, (_, door) in enumerate(doors) if door.all()]
+        ):
+            door = doors[min(left)[1]][1]
+            oldest = door.all()[0]
+            log.info("oldest_block_dropped", block=oldest.file.path, retention_bytes=self._settings.retention_bytes)
+            door.exchange((), [oldest])
             self._frames.changes.everything()
 
     def _too_large(self) -> bool:
-        limit = self._settings.retention_bytes
-        return 0 < limit < self._blocks.size_bytes + self._wal.size_bytes
+        limit, tiers = self._settings.retention_bytes, sum(tier.blocks.size_bytes for tier in self.tiers)
+        return 0 < limit < self._blocks.size_bytes + tiers + self._wal.size_bytes
+
+    def oldest_ms(self) -> int:
+        """Give the time from which on there are samples of all series as they came."""
+        times = [block.first_ms for block in self._blocks.all()] + [frame.oldest_ms for frame in self._frames.all()]
+        oldest_ms = min(times, default=1 << 62)
+        limit_ms = self._clock.now_ms() - self._settings.retention_ms
+        return max(oldest_ms, limit_ms) if self._keeps else oldest_ms
 
     def _is_steady(self, now_ms: int) -> bool:
         """Say whether the clock goes on like the monotonic one; nothing is moved or dropped for a day after a jump."""
@@ -244,7 +294,8 @@ class Upkeep:
                 self._wal.begin_segment()
                 self._repeat()
                 await self._wal.settle()
-                blocks = [block.file.path for block in self._blocks.all()]
+                doors = [self._blocks, *(tier.blocks for tier in self.tiers)]
+                blocks = [block.file.path for door in doors for block in door.all()]
                 files = [*blocks, *self._wal.closed_files()]
                 await asyncio.to_thread(copies.snapshot, self._files, files, directory)
             except OSError as error:
@@ -256,6 +307,7 @@ class Upkeep:
         """Note what is deleted; see MetricDb.delete_series."""
         async with self._turn:
             before = self._blocks.next_number
+            self._blocks.reserve(before + 1)  # what is thinned from now on is thinned without it
             newest_ms = max([self._frames.newest_ms(), *(block.last_ms for block in self._blocks.all())])
             end_ms = min(end_ms, newest_ms)  # what comes later was not meant
             added = [Tombstone(tuple(matchers), start_ms, end_ms, before) for matchers in selectors]
@@ -264,12 +316,16 @@ class Upkeep:
     async def clean_tombstones(self) -> None:
         """Write blocks anew that hold deleted samples."""
         async with self._turn:
-            for block in self._compactor.deleted_from():
-                await self._rewrite([block], self._clock.now_ms())
+            doors = [(self._compactor, self._blocks), *((tier.compactor, tier.blocks) for tier in self.tiers)]
+            done = [
+                await self._rewrite(compactor, door, [block], self._clock.now_ms())
+                for compactor, door in doors
+                for block in compactor.deleted_from()
+            ]
             oldest_ms = min((frame.oldest_ms for frame in self._frames.all()), default=1 << 62)
             concerned = {one for block in self._compactor.deleted_from() for one in self._concerning(block)}
             left = [one for one in self._tombstones.all() if one in concerned or one.end_ms >= oldest_ms]
-            if len(left) < len(self._tombstones.all()):
+            if all(done) and len(left) < len(self._tombstones.all()):
                 await self._set_tombstones(left)
 
     def _concerning(self, block: Block) -> list[Tombstone]:

@@ -63,21 +63,34 @@ def _extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Found
     moved -= begin
     if counter:
         _add_resets(windows, moved)
-    sampled, to_start, to_end, mean = _spans(windows, first, last)
+    spans = _spans(windows, first, last)
+    return extrapolated(begin, moved, spans, windows.range_ms if per_second else 0, counter=counter), windows.filled(2)
+
+
+def extrapolated(
+    begin: Floats, moved: Floats, spans: tuple[Floats, Floats, Floats, Floats], range_ms: int, *, counter: bool
+) -> Floats:
+    """Carry what moved between the first and the last sample on to the window's ends.
+
+    begin, moved  the first sample, and the difference, resets added; `moved` is the function's to change
+    spans         seconds: first to last sample, start to first, last to end, mean between samples
+    range_ms      0: not divided by the range
+    """
+    sampled, to_start, to_end, mean = spans
     threshold = mean * 1.1
     to_start = np.where(to_start >= threshold, mean / 2, to_start)
     to_end = np.where(to_end >= threshold, mean / 2, to_end)
     if not counter:
         moved *= (sampled + to_start + to_end) / sampled
-        return moved, windows.filled(2)
+        return moved
     # A counter cannot have been below zero: reach back no further than to where it would have been zero.
     to_zero = sampled * (begin / moved)
     applies = (moved > 0) & (begin >= 0) & (to_zero < to_start)
     factor = (sampled + np.where(applies, to_zero, to_start) + to_end) / sampled
-    if per_second:
-        factor /= windows.range_ms / 1000
+    if range_ms:
+        factor /= range_ms / 1000
     factor *= moved
-    return factor, windows.filled(2)
+    return factor
 
 
 def _spans(windows: Windows, first: Ints, last: Ints) -> tuple[Floats, Floats, Floats, Floats]:
