@@ -425,10 +425,10 @@ def test_targets_in_files_come_and_go(server: BodyServer, writer: RecordingWrite
         assert shown["discoveredLabels"]["__meta_filepath"] == str(file)
         file.write_text("[broken")
         pool = scraper._pools["files"]
-        assert not pool.refresh()
+        assert not pool.finder.refresh()
         assert len(pool.find().targets) == 1
         file.write_text("[]")
-        assert pool.refresh()
+        assert pool.finder.refresh()
         await scraper._settle(set())
         assert scraper.active_json() == []
         await scraper.stop()

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from watchkeeper.model.errors import NotDelivered
-from watchkeeper.net.client import Client, Reply, RequestOptions, TlsOptions, forbidden
+from watchkeeper.net.client import Client, Reply, RequestOptions, forbidden
+from watchkeeper.net.tls import TlsOptions
 
 FORBIDDEN = [
     "http://169.254.169.254/latest",

@@ -14,6 +14,7 @@ import watchkeeper
 from watchkeeper.app.config import Loaded
 from watchkeeper.app.machine import Standing
 from watchkeeper.app.readings import resident_bytes
+from watchkeeper.net.proxy import redacted
 
 _TOP = 10
 _LOOK_BACK_MS = 3_600_000
@@ -29,7 +30,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return "<secret>" if value.get_secret_value() else ""
     if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): redacted(inner) if key == "proxy_url" else _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(inner) for inner in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,7 +1,6 @@
 """Asks a target for its exposition: HTTP with every limit, or a function in this process."""
 
 import asyncio
-import base64
 import os
 import socket
 import ssl
@@ -10,16 +9,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+
+from yarl import URL
 
 from watchkeeper import __version__
 from watchkeeper.collect.connection import Answer, AnswerTooLarge, Connection, connect
 from watchkeeper.collect.exposition import OPENMETRICS, TEXT
-from watchkeeper.collect.settings import HttpClient, ScrapeConfig, ScrapeProtocol, ScrapeSettings, TlsConfig
+from watchkeeper.collect.settings import ScrapeConfig, ScrapeProtocol, ScrapeSettings
 from watchkeeper.collect.targets import Target
-from watchkeeper.model.errors import BadInput
+from watchkeeper.model.errors import BadInput, NotDelivered
 from watchkeeper.model.metrics import counter
+from watchkeeper.net.client import Client, RequestOptions
+from watchkeeper.net.http_config import reads_files, request_options
+from watchkeeper.net.tls import TlsOptions, tls_context
 
 _ACCEPT = {
     "OpenMetricsText1.0.0": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
@@ -27,12 +30,8 @@ _ACCEPT = {
     "PrometheusText1.0.0": "text/plain;version=1.0.0;escaping=allow-utf-8",
     "PrometheusText0.0.4": "text/plain;version=0.0.4",
 }
-_TLS = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
+
+_USER_AGENT = f"watchkeeper/{__version__}"
 
 _over_size = counter("prometheus_target_scrapes_exceeded_body_size_limit", "Scrapes refused for a body too large")
 
@@ -71,7 +70,9 @@ class HttpFetch:
         self._config = config
         self._limit = config.body_size_limit or settings.body_bytes_max
         self._accept = accept_header(config.scrape_protocols or ())
-        self._tls = None if config.tls_config == TlsConfig() else _ssl_context(config.tls_config)
+        self._fresh = reads_files(config)  # anew for each request, so that rotated secrets are found
+        self._options: RequestOptions | None = None
+        self._client: Client | None = None
         self._idle: dict[int, Connection] = {}
         self._requests: dict[int, bytes] = {}  # of targets whose request is always the same
 
@@ -84,6 +85,8 @@ class HttpFetch:
         except AnswerTooLarge:
             _over_size.inc()
             raise BadInput("body size limit exceeded") from None
+        except NotDelivered as error:
+            raise BadInput(f'Get "{target.url}": {error}') from None
         except (OSError, ValueError) as error:
             raise BadInput(f'Get "{target.url}": {_reason(target, error)}') from None
         if answer.status != 200:
@@ -105,16 +108,26 @@ class HttpFetch:
             connection.close()
 
     async def _ask(self, target: Target) -> Answer:
-        if not self._config.proxy_url:
+        if not self._config.proxy_url and not self._config.proxy_from_environment:
             answer = await self._ask_directly(target)
             if not (300 <= answer.status < 400 and self._config.follow_redirects and "location" in answer.headers):
                 return answer
         from watchkeeper.collect.detour import ask_around  # noqa: PLC0415 # a large client that few need
 
-        return await ask_around(self._config, target, self._headers(target), self._tls, self._limit)
+        options = self._request_options()
+        return await ask_around(options, target, await self._headers(target, options), self._limit)
+
+    def _request_options(self) -> RequestOptions:
+        """Give the settings in the client's words.
+
+        raises  NotDelivered when a file cannot be read or used
+        """
+        if self._options is None or self._fresh:
+            self._options = request_options(self._config, 0)
+        return self._options
 
     async def _ask_directly(self, target: Target) -> Answer:
-        request = self._requests.get(target.number) or self._request(target)
+        request = self._requests.get(target.number) or await self._request(target)
         kept = self._idle.pop(target.number, None)
         if kept is not None and kept.usable:
             try:
@@ -123,13 +136,14 @@ class HttpFetch:
                 pass  # it had been closed while it was idle; a new one tells whether the target lives
         return await self._ask_over(await self._connect(urlsplit(target.url)), target, request)
 
-    def _request(self, target: Target) -> bytes:
+    async def _request(self, target: Target) -> bytes:
+        options = self._request_options()
         place = urlsplit(target.url)
         path = (place.path or "/") + (f"?{place.query}" if place.query else "")
         lines = [f"GET {path} HTTP/1.1", f"Host: {place.netloc.rpartition('@')[2]}"]
-        lines += [f"{name}: {value}" for name, value in self._headers(target).items()]
+        lines += [f"{name}: {value}" for name, value in await self._headers(target, options)]
         request = "\r\n".join([*lines, "", ""]).encode()
-        if not _reads_files(self._config):
+        if not self._fresh and options.tokens is None:
             self._requests[target.number] = request
         return request
 
@@ -143,8 +157,9 @@ class HttpFetch:
 
     async def _connect(self, place: SplitResult) -> Connection:
         port = place.port or (443 if place.scheme == "https" else 80)
-        tls = (self._tls or _default_tls()) if place.scheme == "https" else None
-        return await connect(place.hostname or "", port, tls, self._config.tls_config.server_name)
+        options = self._request_options().tls
+        tls = (tls_context(options) if options else _default_tls()) if place.scheme == "https" else None
+        return await connect(place.hostname or "", port, tls, options.server_name if options else "")
 
     def _unpacked(self, answer: Answer) -> bytes:
         """Undo gzip; a body that unpacks to more than the limit costs no more memory than the limit."""
@@ -169,18 +184,17 @@ class HttpFetch:
             rest = unpack.unused_data
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _headers(self, target: Target) -> dict[str, str]:
-        headers = {
-            "User-Agent": f"watchkeeper/{__version__}",
-            "Accept": self._accept,
-            "Accept-Encoding": "gzip" if self._config.enable_compression else "identity",
-            "X-Prometheus-Scrape-Timeout-Seconds": f"{target.timeout_ms / 1000:g}",
-        }
-        authorization = _authorization(self._config)
-        if authorization:
-            headers["Authorization"] = authorization
-        headers |= _extra_headers(self._config)
-        if any(not text.isprintable() for pair in headers.items() for text in pair):
+    async def _headers(self, target: Target, options: RequestOptions) -> list[tuple[str, str]]:
+        headers = [
+            ("User-Agent", _USER_AGENT),
+            ("Accept", self._accept),
+            ("Accept-Encoding", "gzip" if self._config.enable_compression else "identity"),
+            ("X-Prometheus-Scrape-Timeout-Seconds", f"{target.timeout_ms / 1000:g}"),
+        ]
+        self._client = self._client or Client(_USER_AGENT)
+        headers += (await self._client.credentials(URL(target.url, encoded=True), options)).items()
+        headers += options.headers
+        if any(not text.isprintable() for pair in headers for text in pair):
             raise BadInput("a header of the scrape config holds control characters")
         return headers
 
@@ -232,67 +246,7 @@ def _reason(target: Target, error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _authorization(config: HttpClient) -> str:
-    """Make the Authorization header; files are read each time, so that rotated secrets are found."""
-    if config.basic_auth is not None:
-        basic = config.basic_auth
-        user = _secret(basic.username, basic.username_file)
-        password = _secret(basic.password.get_secret_value(), basic.password_file)
-        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-    if config.authorization is not None:
-        given = config.authorization
-        return f"{given.type} {_secret(given.credentials.get_secret_value(), given.credentials_file)}".strip()
-    token = _secret(config.bearer_token.get_secret_value(), config.bearer_token_file)
-    return f"Bearer {token}" if token else ""
-
-
-def _secret(text: str, file: str) -> str:
-    if not file:
-        return text
-    try:
-        return Path(file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"unable to read file {file}: {error}") from None
-
-
-def _reads_files(config: HttpClient) -> bool:
-    basic, given = config.basic_auth, config.authorization
-    files = [config.bearer_token_file, basic and (basic.username_file or basic.password_file)]
-    return any([*files, given and given.credentials_file, config.http_headers])
-
-
-def _extra_headers(config: HttpClient) -> dict[str, str]:
-    headers = {}
-    for name, given in config.http_headers.items():
-        values = [*(given.get("values") or []), *(given.get("secrets") or [])]
-        values += [_secret("", file) for file in given.get("files") or []]
-        if values:
-            headers[name] = ", ".join(values)
-    return headers
-
-
-def _ssl_context(tls: TlsConfig) -> ssl.SSLContext:
-    """Make the TLS settings of a scrape_config.
-
-    raises  BadInput when a file cannot be used
-    """
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file or None, cadata=tls.ca or None)
-        if tls.cert_file:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot set up TLS: {error}") from None
-    if tls.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.min_version:
-        context.minimum_version = _TLS[tls.min_version]
-    if tls.max_version:
-        context.maximum_version = _TLS[tls.max_version]
-    return context
-
-
 @lru_cache(maxsize=1)
 def _default_tls() -> ssl.SSLContext:
     """Give the settings of a scrape_config that says nothing of TLS; one for all, it holds every root certificate."""
-    return ssl.create_default_context()
+    return tls_context(TlsOptions())

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from watchkeeper.collect.discovery.file import FileDiscovery
-from watchkeeper.collect.discovery.static import static_targets
+from watchkeeper.collect.finding import Finder
 from watchkeeper.collect.relabel import Relabel
 from watchkeeper.collect.settings import ScrapeConfig
 from watchkeeper.collect.targets import Target, make_target
@@ -42,24 +41,16 @@ class Pool:
 
     config: ScrapeConfig
     root: Path
-    files: list[FileDiscovery] = field(init=False)
+    finder: Finder = field(init=False)
     _relabel: Relabel = field(init=False)
 
     def __post_init__(self) -> None:
-        self.files = [FileDiscovery(config, self.root) for config in self.config.file_sd_configs]
+        self.finder = Finder(self.config, self.root)
         self._relabel = Relabel.of(self.config.relabel_configs)
-
-    def refresh(self) -> bool:
-        """Look at the files again; for a worker thread."""
-        changes = [discovery.refresh() for discovery in self.files]  # every one, whatever the first says
-        return any(changes)
 
     def find(self) -> Found:
         """Give the targets as they are now."""
-        found: list[Labels] = [labels for static in self.config.static_configs for labels in static_targets(static)]
-        for discovery in self.files:
-            found += discovery.targets()
-        return self._sort_out(found)
+        return self._sort_out(self.finder.find())
 
     def _sort_out(self, found: Sequence[Labels]) -> Found:
         result = Found({}, [], [])

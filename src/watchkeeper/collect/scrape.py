@@ -171,7 +171,7 @@ class Scraper:
     async def _settle(self, changed: set[str]) -> None:
         """Make the running loops those that the pools and discoveries ask for; `changed` pools have new settings."""
         for pool in [self._pools[name] for name in changed if name in self._pools]:
-            await asyncio.to_thread(pool.refresh)
+            await asyncio.to_thread(pool.finder.refresh)
         self._found = {name: pool.find() for name, pool in self._pools.items()}
         wanted = {(name, number) for name, found in self._found.items() for number in found.targets}
         ended = [key for key in self._loops if key not in wanted and key not in self._local]
@@ -234,8 +234,8 @@ class Scraper:
             await asyncio.sleep(_LOOK_AT_FILES_S)
             try:
                 async with self._changing:
-                    pools = [pool for pool in self._pools.values() if pool.files]
-                    if any([await asyncio.to_thread(pool.refresh) for pool in pools]):
+                    pools = [pool for pool in self._pools.values() if pool.finder.changes]
+                    if any([await asyncio.to_thread(pool.finder.refresh) for pool in pools]):
                         await self._settle(set())
             except Exception:  # one odd file system must not end discovery
                 log.exception("discovery_broke")

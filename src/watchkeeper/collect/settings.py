@@ -7,18 +7,17 @@ name where ignoring it would give other data than Prometheus'.
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from watchkeeper.collect.relabel import RelabelConfig
+from watchkeeper.collect.discovery_settings import DiscoverySettings, Duration, Rules
 from watchkeeper.model.document import Settings, setting
-from watchkeeper.model.duration import format_duration, parse_duration
+from watchkeeper.model.duration import format_duration
 from watchkeeper.model.errors import BadInput
+from watchkeeper.net.http_config import HttpConfig
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGTPE]?)(i?)B")
 _POWERS = {unit: power for power, unit in enumerate(("", "K", "M", "G", "T", "P", "E"))}
-_FILE_SD_PATH = re.compile(r"^[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)$")
 ScrapeProtocol = Literal[
     "PrometheusProto", "OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"
 ]
@@ -28,15 +27,6 @@ DEFAULT_PROTOCOLS: tuple[ScrapeProtocol, ...] = (
     "PrometheusText1.0.0",
     "PrometheusText0.0.4",
 )
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, int) or not isinstance(value, str):
-        return value
-    try:
-        return parse_duration(value)
-    except BadInput as error:
-        raise ValueError(str(error)) from None
 
 
 def read_size(text: str) -> int:
@@ -62,144 +52,12 @@ def _not_yet(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[int, BeforeValidator(_duration)]
 Size = Annotated[int, BeforeValidator(_size)]
 NotYet = Annotated[Any, AfterValidator(_not_yet)]
 Count = Annotated[int, Field(ge=0)]
 
 
-def _listed(value: Any) -> Any:
-    return [] if value is None else value
-
-
-Rules = Annotated[tuple[RelabelConfig, ...], BeforeValidator(_listed)]
-
-
-class BasicAuth(Settings):
-    """Credentials in the Authorization header, Basic."""
-
-    username: str = setting("", "The user.")
-    username_file: str = setting("", "A file that holds the user.")
-    password: SecretStr = setting(SecretStr(""), "The password.")
-    password_file: str = setting("", "A file that holds the password.")
-
-    @model_validator(mode="after")
-    def _one_of(self) -> Self:
-        if self.password.get_secret_value() and self.password_file:
-            raise ValueError("at most one of basic_auth password, password_file & password_ref must be configured")
-        if self.username and self.username_file:
-            raise ValueError("at most one of basic_auth username, username_file & username_ref must be configured")
-        return self
-
-
-class Authorization(Settings):
-    """Credentials in the Authorization header, any type but Basic."""
-
-    type: str = setting("Bearer", "The authentication type.")
-    credentials: SecretStr = setting(SecretStr(""), "The credentials.")
-    credentials_file: str = setting("", "A file that holds the credentials.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.credentials.get_secret_value() and self.credentials_file:
-            raise ValueError("at most one of authorization credentials & credentials_file must be configured")
-        if self.type.strip().lower() == "basic":
-            raise ValueError('authorization type cannot be set to "basic", use "basic_auth" instead')
-        return self
-
-
-class TlsConfig(Settings):
-    """How a TLS connection is checked."""
-
-    ca: str = setting("", "The authority's certificate, as text.")
-    ca_file: str = setting("", "A file with the authority's certificate.")
-    cert: str = setting("", "Our certificate, as text.")
-    cert_file: str = setting("", "A file with our certificate.")
-    key: SecretStr = setting(SecretStr(""), "Our key, as text.")
-    key_file: str = setting("", "A file with our key.")
-    server_name: str = setting("", "The name that the server's certificate must have.")
-    insecure_skip_verify: bool = setting(False, "Whether to take any certificate.")
-    min_version: Literal["", "TLS10", "TLS11", "TLS12", "TLS13"] = setting("", "The oldest TLS version taken.")
-    max_version: Literal["", "TLS10", "TLS11", "TLS12", "TLS13"] = setting("", "The newest TLS version taken.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.cert or self.key.get_secret_value():
-            raise ValueError("cert and key as text are not supported yet, want cert_file and key_file")
-        if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("exactly one of cert_file and key_file is set, want both or none")
-        if self.ca and self.ca_file:
-            raise ValueError("at most one of ca, ca_file & ca_ref must be configured")
-        return self
-
-
-class HttpClient(Settings):
-    """What Prometheus lets one say about an HTTP client."""
-
-    basic_auth: BasicAuth | None = setting(None, "Basic authentication.")
-    authorization: Authorization | None = setting(None, "Any other Authorization header.")
-    bearer_token: SecretStr = setting(SecretStr(""), "Deprecated: authorization.credentials.")
-    bearer_token_file: str = setting("", "Deprecated: authorization.credentials_file.")
-    oauth2: NotYet = setting(None, "OAuth 2.0 (not supported yet).")
-    tls_config: TlsConfig = setting(TlsConfig, "How TLS connections are checked.")
-    proxy_url: str = setting("", "The HTTP proxy that is asked instead.")
-    no_proxy: str = setting("", "Hosts that are asked directly (not supported yet with a proxy).")
-    proxy_from_environment: bool = setting(False, "Whether HTTP_PROXY and the like are heeded.")
-    proxy_connect_header: NotYet = setting(None, "Headers for CONNECT (not supported yet).")
-    follow_redirects: bool = setting(True, "Whether redirects are followed.")
-    enable_http2: bool = setting(True, "Taken and without effect: HTTP/1.1 is spoken.")
-    http_headers: Mapping[str, Any] = setting(dict, "Headers sent besides (values, secrets or files).")
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        bearer = bool(self.bearer_token.get_secret_value()) + bool(self.bearer_token_file)
-        if bearer > 1:
-            raise ValueError("at most one of bearer_token & bearer_token_file must be configured")
-        ways = bearer + (self.basic_auth is not None) + (self.authorization is not None)
-        if ways > 1:
-            raise ValueError("at most one of basic_auth, oauth2, bearer_token & authorization must be configured")
-        return self
-
-
-class StaticConfig(Settings):
-    """Targets written down, with labels of theirs."""
-
-    targets: tuple[str, ...] = setting((), "host:port of each target.")
-    labels: Mapping[str, str] = setting(dict, "Labels that they all get.")
-
-    @model_validator(mode="after")
-    def _hosts(self) -> Self:
-        for target in self.targets:
-            check_address(target)
-        return self
-
-
-def check_address(address: str) -> None:
-    """Refuse an address that is a URL.
-
-    raises  ValueError in Prometheus' words
-    """
-    if "/" in address:
-        raise ValueError(f'"{address}" is not a valid hostname')
-
-
-class FileSdConfig(Settings):
-    """Files that list targets; read again when they change."""
-
-    files: tuple[str, ...] = setting((), "Paths ending in .json, .yml or .yaml; the last part may hold one *.")
-    refresh_interval: Duration = setting(300_000, "How often they are read besides.", unit="ms", gt=0)
-
-    @model_validator(mode="after")
-    def _paths(self) -> Self:
-        if not self.files:
-            raise ValueError("file service discovery config must contain at least one path name")
-        for path in self.files:
-            if not _FILE_SD_PATH.match(path):
-                raise ValueError(f"path name {path!r} is not valid for file discovery")
-        return self
-
-
-class ScrapeConfig(HttpClient):
+class ScrapeConfig(HttpConfig, DiscoverySettings):
     """One entry of scrape_configs. Zero means: as the global section says, or no limit."""
 
     job_name: str = setting(..., "The job label's value, and the scrape pool's name.", min_length=1)
@@ -221,8 +79,6 @@ class ScrapeConfig(HttpClient):
     label_value_length_limit: Count | None = setting(None, "Bytes of a label's value; 0 is no limit.")
     body_size_limit: Size | None = setting(None, "Bytes of an uncompressed body; 0 is no limit.", unit="bytes")
     keep_dropped_targets: Count | None = setting(None, "Dropped targets kept for show; 0 is all.")
-    static_configs: Annotated[tuple[StaticConfig, ...], BeforeValidator(_listed)] = setting((), "Targets written down.")
-    file_sd_configs: Annotated[tuple[FileSdConfig, ...], BeforeValidator(_listed)] = setting((), "Targets in files.")
     relabel_configs: Rules = setting((), "Rules over targets.")
     metric_relabel_configs: Rules = setting((), "Rules over samples.")
     metric_name_validation_scheme: Literal["", "utf8", "legacy"] = setting("", "Which names are taken.")
@@ -233,15 +89,6 @@ class ScrapeConfig(HttpClient):
     always_scrape_classic_histograms: bool | None = setting(None, "Taken and without effect until then.")
     convert_classic_histograms_to_nhcb: NotYet = setting(None, "Classic to native histograms (not supported yet).")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _discoveries(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            for name in value:
-                if isinstance(name, str) and name.endswith("_sd_configs") and name != "file_sd_configs":
-                    raise ValueError(f"{name} is not supported yet, want static_configs or file_sd_configs")
-        return value
-
     @model_validator(mode="after")
     def _check(self) -> Self:
         protocols = self.scrape_protocols or ()
@@ -249,8 +96,6 @@ class ScrapeConfig(HttpClient):
             raise ValueError("duplicated protocol in scrape_protocols")
         if "PrometheusProto" in protocols or self.fallback_scrape_protocol == "PrometheusProto":
             raise ValueError("PrometheusProto is not supported yet")
-        if self.proxy_url and not urlsplit(self.proxy_url).hostname:
-            raise ValueError(f"proxy_url: got {self.proxy_url!r}, want http://host:port")
         return self
 
 
@@ -327,10 +172,3 @@ class ScrapeSettings(Settings):
     body_bytes_max: int = setting(128 << 20, "A body without a body_size_limit is refused above this.", unit="bytes")
     samples_max: int = setting(200_000, "A scrape with more sample lines is refused whole.")
     scrapes_at_once_max: int = setting(500, "Scrapes that are under way at once; others wait their turn.")
-
-
-class FileGroup(Settings):
-    """One group of a target file."""
-
-    targets: tuple[str, ...] = setting((), "host:port of each target.")
-    labels: Mapping[str, str] = setting(dict, "Labels that they all get.")

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
+from watchkeeper.collect.discovery_settings import check_address
 from watchkeeper.collect.relabel import Relabel
-from watchkeeper.collect.settings import ScrapeConfig, check_address
+from watchkeeper.collect.settings import ScrapeConfig
 from watchkeeper.model.duration import format_duration, parse_duration
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.labels import Labels, fingerprint

@@ -9,45 +9,27 @@ import asyncio
 import base64
 import ipaddress
 import socket
-import ssl
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDict
 from yarl import URL
 
 from watchkeeper.model.errors import NotDelivered
 from watchkeeper.model.metrics import counter
+from watchkeeper.net.oauth2 import TokenOptions, Tokens
+from watchkeeper.net.proxy import Proxy
+from watchkeeper.net.tls import TlsOptions, tls_context
 
 _REDIRECTS_MAX = 10
 _CLOUD_METADATA = frozenset({"fd00:ec2::254", "100.100.100.200"})  # beside the link-local ones
-_TLS_VERSIONS = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
 
 _refused = counter("watchkeeper_client_addresses_refused", "Outgoing requests refused because of where they would go")
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class TlsOptions:
-    """How a server proves itself to us, and we to it. PEM texts, not file names."""
-
-    ca_pem: str = ""
-    cert_pem: str = ""
-    key_pem: str = field(default="", repr=False)
-    server_name: str = ""
-    insecure_skip_verify: bool = False
-    min_version: str = ""
-    max_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +40,20 @@ class RequestOptions:
     answer_bytes_max  of the answer's body; the rest is not read
     basic             user and password
     authorization     the whole header's value, such as "Bearer x"
+    tokens            where the Authorization header's token is fetched
     headers           more headers, in order
+    proxy             who is asked instead, if anybody
     """
 
     timeout_s: float = 10.0
     answer_bytes_max: int = 64 << 10
     basic: tuple[str, str] | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
+    tokens: TokenOptions | None = None
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     tls: TlsOptions | None = None
     follow_redirects: bool = False
+    proxy: Proxy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +76,7 @@ class Client:
         self._user_agent = user_agent
         self._resolver = _CheckedResolver(lookup or _system_lookup)
         self._session: aiohttp.ClientSession | None = None
+        self._tokens = Tokens(self._send_form)
 
     async def send(
         self, method: str, url: str, body: bytes, headers: Mapping[str, str], options: RequestOptions
@@ -123,7 +110,7 @@ class Client:
     ) -> Reply:
         origin = target.origin()
         for _ in range(_REDIRECTS_MAX):
-            credentials = _credentials(target, options) if target.origin() == origin else {}
+            credentials = await self.credentials(target, options) if target.origin() == origin else {}
             extra = options.headers if target.origin() == origin else ()
             reply = await self._once(method, target, body, [*headers.items(), *credentials.items(), *extra], options)
             location = reply.headers.get("location")
@@ -135,12 +122,32 @@ class Client:
                 headers.pop("Content-Type", None)
         raise NotDelivered(f"{_origin(target)}: stopped after {_REDIRECTS_MAX} redirects", permanent=True)
 
+    async def credentials(self, target: URL, options: RequestOptions) -> dict[str, str]:
+        """Give the header that says who is asking; none where nothing is said of it.
+
+        raises  NotDelivered when a token cannot be fetched
+        """
+        if options.tokens is not None:
+            return {"Authorization": await self._tokens.header(options.tokens)}
+        if options.authorization is not None:
+            return {"Authorization": options.authorization}
+        basic = options.basic or ((target.user or "", target.password or "") if target.user else None)
+        if basic is None:
+            return {}
+        return {"Authorization": "Basic " + base64.b64encode(f"{basic[0]}:{basic[1]}".encode()).decode()}
+
+    async def _send_form(self, tokens: TokenOptions, form: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        options = RequestOptions(tls=tokens.tls, proxy=tokens.proxy, follow_redirects=True)
+        reply = await self.send("POST", tokens.url, form, headers, options)
+        return reply.status, reply.body
+
     async def _once(
         self, method: str, target: URL, body: bytes, headers: Sequence[tuple[str, str]], options: RequestOptions
     ) -> Reply:
         for name, value in headers:
             if not name or any(character in "\r\n\0" for character in name + value):
                 raise NotDelivered(f"cannot send header {name!r}: got control characters", permanent=True)
+        proxy = options.proxy.url_for(target) if options.proxy is not None else ""
         async with self._open().request(
             method,
             target.with_user(None).with_fragment(None),
@@ -149,6 +156,8 @@ class Client:
             ssl=tls_context(options.tls) if options.tls is not None else True,
             server_hostname=(options.tls.server_name or None) if options.tls is not None else None,
             allow_redirects=False,
+            proxy=proxy or None,
+            proxy_headers=CIMultiDict(options.proxy.connect) if proxy and options.proxy is not None else None,
         ) as answer:
             content = await _limited(answer, options.answer_bytes_max)
             return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
@@ -249,15 +258,6 @@ async def _system_lookup(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
-def _credentials(target: URL, options: RequestOptions) -> dict[str, str]:
-    if options.authorization is not None:
-        return {"Authorization": options.authorization}
-    basic = options.basic or ((target.user or "", target.password or "") if target.user else None)
-    if basic is None:
-        return {}
-    return {"Authorization": "Basic " + base64.b64encode(f"{basic[0]}:{basic[1]}".encode()).decode()}
-
-
 async def _limited(answer: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     """Read the body up to a limit; what is longer is cut, and its connection given up."""
     chunks, size = [], 0
@@ -268,36 +268,6 @@ async def _limited(answer: aiohttp.ClientResponse, bytes_max: int) -> bytes:
             answer.close()
             break
     return b"".join(chunks)
-
-
-@lru_cache(maxsize=64)
-def tls_context(tls: TlsOptions) -> ssl.SSLContext:
-    """Give what TLS needs for these options.
-
-    raises  NotDelivered, permanent, when they cannot be used
-    """
-    try:
-        context = ssl.create_default_context(cadata=tls.ca_pem or None)
-        if tls.min_version:
-            context.minimum_version = _TLS_VERSIONS[tls.min_version]
-        if tls.max_version:
-            context.maximum_version = _TLS_VERSIONS[tls.max_version]
-        if tls.insecure_skip_verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if tls.cert_pem:
-            _load_certificate(context, tls)
-    except (ssl.SSLError, ValueError, OSError) as error:
-        raise NotDelivered(f"cannot use tls_config: {error}", permanent=True) from None
-    return context
-
-
-def _load_certificate(context: ssl.SSLContext, tls: TlsOptions) -> None:
-    """Hand certificate and key to OpenSSL, which takes them from a file only; the file lives for the call."""
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # mode 0600
-        file.write(tls.cert_pem + "\n" + tls.key_pem + "\n")
-        file.flush()
-        context.load_cert_chain(file.name)
 
 
 def _origin(target: URL) -> str:

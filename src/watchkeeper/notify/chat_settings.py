@@ -6,7 +6,8 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 
 from watchkeeper.model.document import Settings, setting
-from watchkeeper.notify.field_types import Duration, NotYet, Secret, SecretUrl, Several, Text
+from watchkeeper.model.fields import Secret, Several, Text
+from watchkeeper.notify.field_types import Duration, NotYet, SecretUrl
 from watchkeeper.notify.receiver_settings import HttpReceiverSettings, default
 
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
 
 from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.fields import none_is_empty
 from watchkeeper.notify.matcher import LabelMatcher, compile_go, ordered, parse_matchers
 
 SECRET_TOKEN = "<secret>"  # noqa: S105 — what Alertmanager shows instead of a secret
@@ -79,19 +80,11 @@ def _url(value: SecretStr) -> SecretStr:
     return value
 
 
-def _none_is_empty(empty: Any) -> Callable[[Any], Any]:
-    return lambda value: empty if value is None else value
-
-
-Text = Annotated[str, BeforeValidator(_none_is_empty(""))]
 Duration = Annotated[int, BeforeValidator(_refusing(_duration)), DurationMark()]
 MaybeDuration = Annotated[int | None, BeforeValidator(_refusing(_duration)), DurationMark()]
 MatcherLines = Annotated[tuple[LabelMatcher, ...], PlainValidator(_refusing(_matcher_list))]
-LabelEquals = Annotated[dict[str, str], BeforeValidator(_none_is_empty({})), AfterValidator(_legacy_names)]
-LabelRegexes = Annotated[dict[str, str], BeforeValidator(_none_is_empty({})), AfterValidator(_regexes)]
-TextMap = Annotated[dict[str, str], BeforeValidator(_none_is_empty({}))]
-Several = Annotated[tuple[ItemT, ...], BeforeValidator(_none_is_empty(()))]
-Secret = SecretStr
+LabelEquals = Annotated[dict[str, str], BeforeValidator(none_is_empty({})), AfterValidator(_legacy_names)]
+LabelRegexes = Annotated[dict[str, str], BeforeValidator(none_is_empty({})), AfterValidator(_regexes)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_url)]
 
 

@@ -19,9 +19,10 @@ from watchkeeper.model.clock import Clock
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.duration import format_duration
 from watchkeeper.model.errors import NotDelivered
+from watchkeeper.model.fields import Several, TextMap
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.net.client import Client, RequestOptions
-from watchkeeper.notify.field_types import Duration, SecretUrl, Several, TextMap
+from watchkeeper.notify.field_types import Duration, SecretUrl
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.recurring import load_heartbeats, save_heartbeat
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator
 
 from watchkeeper.model.document import Settings, setting
-from watchkeeper.notify.field_types import Several, Text
+from watchkeeper.model.fields import Several, Text
 
 _WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _MONTHS = (

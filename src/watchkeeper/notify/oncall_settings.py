@@ -1,8 +1,9 @@
 """What watchkeeper.yml says about the people on call; alertmanager.yml has no place for it."""
 
 from watchkeeper.model.document import Settings, setting
+from watchkeeper.model.fields import Several
 from watchkeeper.notify.escalate import Escalation
-from watchkeeper.notify.field_types import Duration, MatcherLines, Several
+from watchkeeper.notify.field_types import Duration, MatcherLines
 from watchkeeper.notify.matcher import LabelMatcher
 from watchkeeper.notify.schedule import Schedule
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from watchkeeper.model.errors import NotDelivered
 from watchkeeper.net.client import Reply, RequestOptions
+from watchkeeper.net.http_config import HttpConfig, read_secret, reads_files, request_options
 from watchkeeper.notify.gotext import json_bytes
-from watchkeeper.notify.http_settings import HttpConfig, read_secret, reads_files, request_options
 from watchkeeper.notify.notification import Means, Notification
 from watchkeeper.notify.receiver_settings import HttpReceiverSettings
 

@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, model_validator
 
 from watchkeeper.model.document import Settings, setting
-from watchkeeper.notify.field_types import Duration, NotYet, Secret, SecretUrl, Several, Text, TextMap
-from watchkeeper.notify.http_settings import HttpConfig, TlsConfig
+from watchkeeper.model.fields import Secret, Several, Text, TextMap
+from watchkeeper.net.http_config import HttpConfig, TlsConfig
+from watchkeeper.notify.field_types import Duration, NotYet, SecretUrl
 
 
 def default(name: str) -> str:

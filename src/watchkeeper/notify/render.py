@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from watchkeeper.model.document import Settings
 from watchkeeper.model.duration import format_duration, parse_duration
+from watchkeeper.net.http_config import HttpConfig
+from watchkeeper.net.proxy import redacted
 from watchkeeper.notify.field_types import SECRET_TOKEN, DurationMark
-from watchkeeper.notify.http_settings import HttpConfig
 from watchkeeper.notify.matcher import LabelMatcher
 from watchkeeper.notify.settings import AlertmanagerConfig, Receiver
 
@@ -106,6 +107,8 @@ def _tree(settings: Settings) -> dict[str, Any]:
 def _plain(settings: Settings, field: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
         return SECRET_TOKEN
+    if field == "proxy_url":
+        return redacted(value)
     if isinstance(value, Settings):
         return _tree(value)
     if isinstance(value, tuple):

@@ -27,7 +27,8 @@ from watchkeeper.model.alert import Alert
 from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.duration import format_duration
 from watchkeeper.model.errors import BadConfig, BadConfigs
-from watchkeeper.notify.field_types import MatcherLines, MaybeDuration, Several
+from watchkeeper.model.fields import Several
+from watchkeeper.notify.field_types import MatcherLines, MaybeDuration
 from watchkeeper.notify.inhibit import Inhibitor
 from watchkeeper.notify.matcher import LabelMatcher, Matchers, match_all, shown
 from watchkeeper.notify.mute import MuteTimes

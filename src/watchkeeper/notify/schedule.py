@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, model_validator
 
 from watchkeeper.model.document import setting
-from watchkeeper.notify.field_types import Duration, Several
+from watchkeeper.model.fields import Several
+from watchkeeper.notify.field_types import Duration
 from watchkeeper.notify.mute import TimeInterval
 
 _DAYS_MAX = 4 * 366 + 2  # the 29th of February comes at least so often

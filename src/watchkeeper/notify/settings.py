@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, model_validator
 from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.document import Path as Place
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
+from watchkeeper.model.fields import Secret, Several, Text
+from watchkeeper.net.http_config import HttpConfig, TlsConfig
 from watchkeeper.notify.chat_settings import (
     DiscordConfig,
     MattermostConfig,
@@ -33,12 +35,8 @@ from watchkeeper.notify.field_types import (
     MatcherLines,
     MaybeDuration,
     NotYet,
-    Secret,
     SecretUrl,
-    Several,
-    Text,
 )
-from watchkeeper.notify.http_settings import HttpConfig, TlsConfig
 from watchkeeper.notify.mute import NamedIntervals
 from watchkeeper.notify.receiver_settings import (
     EmailConfig,

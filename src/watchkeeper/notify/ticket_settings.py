@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, model_validator
 
 from watchkeeper.model.document import Settings, setting
-from watchkeeper.notify.field_types import Duration, MaybeDuration, Secret, Several, Text
+from watchkeeper.model.fields import Secret, Several, Text
+from watchkeeper.notify.field_types import Duration, MaybeDuration
 from watchkeeper.notify.receiver_settings import HttpReceiverSettings, default
 
 

@@ -12,7 +12,7 @@ import orjson
 import structlog
 from pydantic import ValidationError
 
-from watchkeeper.collect.settings import FileGroup, FileSdConfig, check_address
+from watchkeeper.collect.discovery_settings import FileGroup, FileSdConfig, check_address
 from watchkeeper.model import document
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.labels import Labels

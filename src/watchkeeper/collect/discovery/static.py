@@ -1,6 +1,6 @@
 """Targets that are written down in the configuration."""
 
-from watchkeeper.collect.settings import StaticConfig
+from watchkeeper.collect.discovery_settings import StaticConfig
 from watchkeeper.model.labels import Labels
 
 

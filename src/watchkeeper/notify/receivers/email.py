@@ -16,8 +16,9 @@ from email.utils import format_datetime, getaddresses
 import aiosmtplib
 
 from watchkeeper.model.errors import NotDelivered
-from watchkeeper.net.client import forbidden, tls_context
-from watchkeeper.notify.http_settings import read_secret, tls_options
+from watchkeeper.net.client import forbidden
+from watchkeeper.net.http_config import read_secret, tls_options
+from watchkeeper.net.tls import tls_context
 from watchkeeper.notify.notification import Means, Notification, Texts
 from watchkeeper.notify.receiver_settings import EmailConfig
 
