@@ -109,6 +109,40 @@ def test_samples_answer_the_same_from_blocks() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("jump_ms", [24 * HOUR_MS, 10 * 365 * 24 * HOUR_MS, -2 * HOUR_MS, 2 * HOUR_MS])
+def test_the_log_keeps_its_bound_after_the_clock_jumped(jump_ms: int) -> None:
+    async def scenario() -> None:
+        files, clock = SimFiles(), SplitClock(START_MS)
+        bound = 3 << 14
+        db = make(files, clock, wal_bytes_max=bound, retention_ms=6 * HOUR_MS)
+        await db.start()
+        layout = db.layout("a", series(20))
+
+        async def live(minutes: int) -> int:
+            stored, worst = 0, 0
+            for minute in range(minutes):
+                clock.pass_s(60)
+                stored += db.append([Row(layout, clock.ms, values_at(clock.ms // STEP_MS, 20))]).stored
+                if minute % 10 == 0:
+                    await db.keep_up()
+                    worst = max(worst, db._wal.size_bytes)
+            assert worst <= bound + 2 * (1 << 14), worst
+            return stored
+
+        stored = await live(120)
+        clock.ms += jump_ms
+        stored += await live(1200)
+        before = samples(db)
+        assert sum(map(len, before.values())) == stored, "nothing goes for a day, however old it seems to be"
+        await db.stop()
+        again = make(files, clock, wal_bytes_max=bound, retention_ms=6 * HOUR_MS)
+        await again.start()
+        assert samples(again) == before
+        await again.stop()
+
+    run(scenario)
+
+
 def test_blocks_of_a_stretch_become_one() -> None:
     async def scenario() -> None:
         files, clock = SimFiles(), SplitClock(START_MS, 7200.0)

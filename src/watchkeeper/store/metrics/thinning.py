@@ -178,9 +178,8 @@ class Thinning:
         for start in range(0, len(hashes), _SERIES_AT_ONCE):
             checkpoint()
             here = np.arange(start, min(start + _SERIES_AT_ONCE, len(hashes)))
-            found = thin(part.times, part.values[here], every_ms)
-            values = {name: found.values[name] for name in names}
-            pieces.append(_Piece(part.labels.take(here), hashes[here], Thin(found.ends, values, found.times)))
+            found = thin(part.times, part.values[here], every_ms, names)
+            pieces.append(_Piece(part.labels.take(here), hashes[here], found))
         return pieces
 
     def _together(

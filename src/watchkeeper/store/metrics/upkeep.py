@@ -70,7 +70,7 @@ class Upkeep:
         self._compactor = Compactor(blocks, tombstones, symbols, settings.block_ms, settings.retention_ms, keeps)
         self.tiers = [Tier(files, symbols, tombstones, settings, at, keeps) for at in range(len(settings.downsample))]
         self._pace = Pace(settings.compaction_share)
-        self._drift_ms = clock.now_ms() - clock.monotonic_s() * 1000
+        self._drift_ms = self._trusted_ms = clock.now_ms() - clock.monotonic_s() * 1000
         self._steady_from_s = self._try_again_s = -1e300
         every_s, share = settings.scrub_ms / 1000, settings.compaction_share
         self._scrub = Scrub(files, blocks, clock, every_s, share, f"{DIRECTORY}/scrubbed")
@@ -128,6 +128,9 @@ class Upkeep:
                     await self._compact(tier.compactor, tier.blocks, now_ms)
                     tier.say()
                 self._expire(now_ms)
+        elif self._pressed():
+            async with self._turn:
+                await self._relieve(now_ms)
         self._bound_memory()
         await self._merge()
         self.renew(now_ms)
@@ -161,6 +164,16 @@ class Upkeep:
             return
         if not await self._flusher.flush(cutoff_ms):
             self._try_again_s = self._clock.monotonic_s() + _RETRY_S
+
+    async def _relieve(self, now_ms: int) -> None:
+        """Keep the bounds of log and memory after a jump of the clock, though nothing else is moved then.
+
+        First what is old by the clock as it was: should that be right again soon, samples of its time are still taken.
+        """
+        trusted_ms = round(self._clock.monotonic_s() * 1000 + self._trusted_ms)
+        await self._flush_if_due(min(now_ms, trusted_ms))
+        if self._pressed():
+            await self._flush_if_due(now_ms)
 
     def _pressed(self) -> bool:
         settings = self._settings
@@ -263,10 +276,12 @@ class Upkeep:
         return max(oldest_ms, limit_ms) if self._keeps else oldest_ms
 
     def _is_steady(self, now_ms: int) -> bool:
-        """Say whether the clock goes on like the monotonic one; nothing is moved or dropped for a day after a jump."""
+        """Say whether the clock goes on like the monotonic one; for a day after a jump nothing expires."""
         drift_ms = now_ms - self._clock.monotonic_s() * 1000
         if abs(drift_ms - self._drift_ms) > _JUMP_MS:
             log.warning("clock_jumped", by_ms=round(drift_ms - self._drift_ms))
+            if self._clock.monotonic_s() >= self._steady_from_s:
+                self._trusted_ms = self._drift_ms
             self._drift_ms, self._steady_from_s = drift_ms, self._clock.monotonic_s() + 86_400
         return self._clock.monotonic_s() >= self._steady_from_s
 
