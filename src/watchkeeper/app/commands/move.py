@@ -1,5 +1,6 @@
-"""`watchkeeper import`: what others have kept, into our data directory, which no process may have open."""
+"""`watchkeeper import`: what others have kept, into our data directory; a server that has it open takes it in."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,12 +24,15 @@ from watchkeeper.store.files import RealFiles
 from watchkeeper.store.metrics.backfill import Backfill, open_backfill
 from watchkeeper.store.settings import MetricSettings
 
+_HAND_OVER_S = 90.0
+_LOOK_S = 0.3
+
 _data_option = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     default="data",
     show_default=True,
-    help="Our data directory; no process may have it open.",
+    help="Our data directory, in use or not.",
 )
 _config_option = click.option(
     "--config", "where", type=click.Path(path_type=Path), help="Configuration that `up` uses, for its retention."
@@ -170,6 +174,8 @@ def _writing(data: Path, where: Path | None) -> Iterator[Backfill]:
     settings = load(where).own.metrics if where else MetricSettings()
     with open_backfill(RealFiles(data), settings) as backfill:
         yield backfill
+        if backfill.handed_over:
+            _wait(backfill)
         oldest_ms = backfill.oldest_ms
         if oldest_ms is not None and oldest_ms < SystemClock().now_ms() - settings.retention_ms:
             kept = format_duration(settings.retention_ms)
@@ -178,6 +184,19 @@ def _writing(data: Path, where: Path | None) -> Iterator[Backfill]:
                 fg="yellow",
                 err=True,
             )
+
+
+def _wait(backfill: Backfill) -> None:
+    """Wait until the server has taken all blocks in, with progress; it looks for them twice a minute."""
+    total, until_s = backfill.waiting(), time.monotonic() + _HAND_OVER_S
+    with _progress() as progress:
+        task = progress.add_task("handing over", total=total)
+        while (left := backfill.waiting()) and time.monotonic() < until_s:
+            progress.update(task, completed=total - left)
+            time.sleep(_LOOK_S)
+        progress.update(task, completed=total - left)
+    if left:
+        click.secho(f"{left} blocks wait in metrics/incoming for the server to take them in", fg="yellow", err=True)
 
 
 @contextmanager

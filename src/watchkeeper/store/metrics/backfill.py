@@ -1,4 +1,4 @@
-"""Old samples written as blocks, into a data directory that no process has open.
+"""Old samples written as blocks, into a data directory, or for the process that has it open (`metrics/incoming`).
 
 Series of a source that share most of their times become one frame; others become frames of their own kind. A sample
 that is there already stays as it is: what is in an older block is taken first.
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from watchkeeper.model.errors import Refused
 from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE_BITS, Floats, Times
 from watchkeeper.model.history import History
 from watchkeeper.model.labels import LabelTable, Symbols
@@ -18,7 +19,7 @@ from watchkeeper.store.metrics.blocks import Blocks
 from watchkeeper.store.metrics.chunk import MERGED_COLUMNS, Chunk, chunk_of
 from watchkeeper.store.metrics.codec import encode
 from watchkeeper.store.metrics.columns import code_labels
-from watchkeeper.store.metrics.directory import DIRECTORY, check_format
+from watchkeeper.store.metrics.directory import DIRECTORY, INCOMING, check_format
 from watchkeeper.store.metrics.pack import ROWS_MAX
 from watchkeeper.store.settings import MetricSettings
 
@@ -28,16 +29,21 @@ _DONE = f"{DIRECTORY}/imported"
 
 
 class Backfill:
-    """Holds the data directory from `open_backfill` on.
+    """Holds the data directory, or its place for what comes in, from `open_backfill` on.
 
+    handed_over  whether another process has the directory, and takes the blocks in
     samples, oldest_ms  how many were written, and the time of the oldest
     """
 
-    def __init__(self, files: Files, settings: MetricSettings) -> None:
+    def __init__(self, files: Files, settings: MetricSettings, *, handed_over: bool = False) -> None:
         self._files, self._block_ms = files, settings.block_ms
         self._symbols = Symbols()
-        self._blocks = Blocks(files, f"{DIRECTORY}/blocks", self._symbols)
-        self._blocks.load()
+        self.handed_over = handed_over
+        self._blocks = Blocks(files, INCOMING if handed_over else f"{DIRECTORY}/blocks", self._symbols, told=False)
+        if handed_over:
+            self._clear()
+        else:
+            self._blocks.load()
         self._writers: dict[int, BlockWriter] = {}
         self._window_ms = settings.block_ms
         self.samples = 0
@@ -47,6 +53,19 @@ class Backfill:
     def bytes(self) -> int:
         """Bytes of all blocks that are there."""
         return self._blocks.size_bytes
+
+    def waiting(self) -> int:
+        """Say how many blocks the other process has not taken in yet."""
+        return sum(name.endswith(".block") for name in self._files.listdir(INCOMING))
+
+    def _clear(self) -> None:
+        """Remove what an import left that was interrupted; its whole blocks wait to be taken in."""
+        for name in self._files.listdir(INCOMING):
+            stem = name.partition(".")[0]
+            if stem.isdigit():
+                self._blocks.reserve(int(stem) + 1)
+            if name.endswith(".tmp"):
+                self._files.unlink(f"{INCOMING}/{name}")
 
     def is_done(self, name: str) -> bool:
         """Say whether a part of an import was written whole, in this run or an earlier one."""
@@ -112,15 +131,22 @@ class Backfill:
 
 @contextlib.contextmanager
 def open_backfill(files: Files, settings: MetricSettings) -> Iterator[Backfill]:
-    """Hold a data directory to write old samples into it.
+    """Hold a data directory to write old samples into it; where a process has it open, hand them over to that.
 
-    raises  Refused when a process has it open
+    raises  Refused when another import hands over, too
     """
     files.makedirs(DIRECTORY)
-    lock = files.lock(f"{DIRECTORY}/lock")
+    handed_over = False
     try:
-        check_format(files)
-        backfill = Backfill(files, settings)
+        lock = files.lock(f"{DIRECTORY}/lock")
+    except Refused:
+        handed_over = True
+        files.makedirs(INCOMING)
+        lock = files.lock(f"{INCOMING}/lock")
+    try:
+        if not handed_over:
+            check_format(files)
+        backfill = Backfill(files, settings, handed_over=handed_over)
         try:
             yield backfill
         finally:

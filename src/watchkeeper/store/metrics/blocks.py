@@ -206,6 +206,18 @@ class Blocks:
         """Open a block that was written; None when it cannot be read. Symbols may be added."""
         return self._open(number)
 
+    def adopt(self, path: str) -> Block | None:
+        """Take in a block that was written elsewhere in the data directory; None when it cannot be read.
+
+        raises  OSError
+        """
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+        self._files.rename(path, self._path(number))
+        self._files.fsync_dir(self._directory)
+        self._files.fsync_dir(path.rpartition("/")[0])
+        return self._open(number)
+
     def exchange(self, added: Sequence[Block], gone: Sequence[Block]) -> None:
         """Let readers see other blocks, and remove the files of those that are gone."""
         for block in added:

@@ -6,6 +6,7 @@ from watchkeeper.model.errors import Damaged
 from watchkeeper.store.files import Files
 
 DIRECTORY = "metrics"
+INCOMING = f"{DIRECTORY}/incoming"  # blocks that another process wrote for the one that has the directory
 _A_FORMAT = re.compile(rb"watchkeeper metrics (\d+)\n")
 _FORMAT = b"watchkeeper metrics 2\n"
 _NUMBER = 2  # 1 had no blocks

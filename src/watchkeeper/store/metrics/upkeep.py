@@ -19,7 +19,7 @@ from watchkeeper.store.metrics.chunk import merge
 from watchkeeper.store.metrics.compact import Compactor, Pace, Stopped
 from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.deletion import Tombstone, Tombstones
-from watchkeeper.store.metrics.directory import DIRECTORY
+from watchkeeper.store.metrics.directory import DIRECTORY, INCOMING
 from watchkeeper.store.metrics.flush import Flusher
 from watchkeeper.store.metrics.frames import SERIES, Frames
 from watchkeeper.store.metrics.scrub import Scrub
@@ -119,6 +119,8 @@ class Upkeep:
         for frame in self._frames.all():
             if frame.open_rows and now_ms - frame.latest_ms > _QUIET_MS:
                 frame.seal_all()
+        async with self._turn:
+            self._adopt()
         if self._is_steady(now_ms):
             async with self._turn:
                 await self._flush_if_due(now_ms)
@@ -286,6 +288,21 @@ class Upkeep:
         return self._clock.monotonic_s() >= self._steady_from_s
 
     # -- in and out
+
+    def _adopt(self) -> None:
+        """Take in the blocks that an import wrote beside this process."""
+        for name in self._files.listdir(INCOMING):
+            if not name.endswith(".block"):
+                continue
+            try:
+                block = self._blocks.adopt(f"{INCOMING}/{name}")
+            except OSError as error:  # it is tried again
+                log.warning("block_not_adopted", name=name, error=str(error))
+                return
+            if block is not None:
+                self._blocks.exchange([block], ())
+                self._frames.changes.everything()
+                log.info("block_adopted", block=block.number, samples=block.samples)
 
     async def write_block(self, frames: Sequence[tuple[str, FrameSlice]]) -> int:
         """Store samples of any age; see MetricDb.write_block."""
