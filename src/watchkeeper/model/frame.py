@@ -6,19 +6,24 @@ target in a remote-write stream): one timestamp column, one value column a serie
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.model.labels import Labels, LabelTable
+from watchkeeper.model.labels import Ints, Labels, LabelTable
+
+if TYPE_CHECKING:
+    from watchkeeper.model.histogram import Histogram
 
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
 
-# Three different bit patterns: no sample here, the series ended here, and whatever NaN a program really reported.
+# Different bit patterns: no sample here, the series ended here, and whatever NaN a program really reported.
 STALE_BITS = 0x7FF0000000000002  # source: Prometheus, model/value/value.go
 ABSENT_BITS = 0x7FF0000000000057
 NORMAL_NAN_BITS = 0x7FF8000000000001  # what Prometheus stores for a reported NaN
+HISTOGRAM_TAG = 0x7FF4  # upper 16 bits of a cell that stands for a native histogram; the others are its number
 STALE: np.float64 = np.uint64(STALE_BITS).view(np.float64)
 ABSENT: np.float64 = np.uint64(ABSENT_BITS).view(np.float64)
 
@@ -31,6 +36,21 @@ def is_stale(values: Floats) -> npt.NDArray[np.bool_]:
 def is_absent(values: Floats) -> npt.NDArray[np.bool_]:
     """Say where there is no sample; same shape as the values."""
     return np.asarray(values.view(np.uint64) == ABSENT_BITS)
+
+
+def is_histogram(values: Floats) -> npt.NDArray[np.bool_]:
+    """Say which cells stand for a native histogram; same shape as the values."""
+    return np.asarray(values.view(np.uint64) >> np.uint64(48) == HISTOGRAM_TAG)
+
+
+def histogram_numbers(values: Floats) -> Ints:
+    """Give the place in the histograms that go with these cells; same shape; only where `is_histogram` says so."""
+    return (values.view(np.uint64) & np.uint64((1 << 48) - 1)).astype(np.int64)
+
+
+def histogram_cells(numbers: Ints) -> Floats:
+    """Make the cells that stand for the histograms at these places; same shape. Copy them, never reckon with them."""
+    return (numbers.astype(np.uint64) | np.uint64(HISTOGRAM_TAG << 48)).view(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,12 +78,14 @@ class Row:
     values   float64[len(layout)] in the layout's order; ABSENT where a series has no sample this time
     whole    the source has spoken for all its series: those of its frame that are not in the layout and lived
              until now end here (they get staleness markers)
+    histograms  what the cells of `values` that `is_histogram` stand for
     """
 
     layout: Layout
     time_ms: int
     values: Floats
     whole: bool = False
+    histograms: "Sequence[Histogram]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +122,14 @@ class FrameSlice:
     times   int64[n_rows], Unix milliseconds, strictly ascending
     values  float64[n_series, n_rows]; ABSENT where a series has no sample, STALE where it ended
     gaps    whether any value is ABSENT or STALE; when False, every cell is a sample
+    histograms  what the cells of `values` that `is_histogram` stand for; empty when there are none
     """
 
     labels: LabelTable
     times: Times
     values: Floats
     gaps: bool
+    histograms: "Sequence[Histogram]" = ()
 
 
 class Selection(list[FrameSlice]):
