@@ -520,6 +520,48 @@ def test_the_targets_page_has_prometheus_shape(
     assert got == want
 
 
+_SAID = b"""\
+# HELP a Said \\"once\\\\ or\\n twice.
+# TYPE a counter
+a 1
+# TYPE b histogram
+b_bucket{le="+Inf"} 1
+b_sum 1
+b_count 1
+c 3
+# HELP d
+d 4
+# HELP unseen nothing follows
+"""
+
+
+@pytest.mark.peer
+def test_what_targets_say_of_their_metrics_is_known(
+    server: BodyServer, writer: RecordingWriter, real_prometheus: Callable[..., Any]
+) -> None:
+    server.answers["/metrics"] = (_SAID, TEXT)
+    job = {"job_name": "one", "scrape_interval": "1s", "static_configs": [{"targets": [server.address]}]}
+    peer = real_prometheus(orjson.dumps({"global": {"scrape_timeout": "1s"}, "scrape_configs": [job]}).decode())
+    peer.wait_for(lambda: bool(peer.get("/api/v1/targets/metadata")))
+    want = {
+        one["metric"]: (one["target"], one["type"], one["help"], one["unit"])
+        for one in peer.get("/api/v1/targets/metadata")
+    }
+
+    async def known() -> list[Any]:
+        scraper = Scraper(writer, SystemClock())
+        await scraper.apply(GlobalConfig(scrape_timeout=1000), [ScrapeConfig.model_validate(job)])
+        await scraper.start()
+        await until(lambda: len(writer.rows) >= 5)  # what is kept outlives the shape that said it
+        found = scraper.target_metadata()
+        await scraper.stop()
+        return found
+
+    (found,) = asyncio.run(known())
+    got = {name: (found[0], said.type, said.help, said.unit) for name, said in found[1].items()}
+    assert got == want
+
+
 def test_a_body_with_too_many_lines_is_refused_before_it_is_read(writer: RecordingWriter) -> None:
     loop = scrape(writer, b"\n" * 1_000_000)
     assert loop.health.error == "samples_max: got 1000000 lines, want at most 200000"

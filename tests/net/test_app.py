@@ -146,6 +146,46 @@ def test_our_own_page_may_change(headers: dict[str, str]) -> None:
     assert client.call("POST", "/x").status == 200
 
 
+_PAGE = "https://grafana.example"
+
+
+def _shared(*routes: Route, **headers: str) -> Client:
+    return _client(*routes, settings=NetSettings(cors_origin=r"https?://grafana\.example"), headers=headers)
+
+
+def test_no_other_sites_page_may_read_answers_unless_told() -> None:
+    answer = _client(_open(_show)).call("GET", "/x", origin=_PAGE)
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_pages_of_a_chosen_origin_may_read_answers() -> None:
+    for method in ("GET", "OPTIONS", "POST"):
+        answer = _shared(_open(_show)).call(method, "/x", origin=_PAGE, sec_fetch_site="cross-site")
+        assert answer.status == (204 if method == "OPTIONS" else 200)
+        assert answer.headers["access-control-allow-origin"] == _PAGE
+        assert answer.headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
+        assert "Authorization" in answer.headers["access-control-allow-headers"]
+        assert "access-control-allow-credentials" not in answer.headers
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+    refused = _shared(_open(_show)).call("GET", "/nowhere", origin=_PAGE)
+    assert refused.headers["access-control-allow-origin"] == _PAGE  # the page may read why
+
+
+@pytest.mark.parametrize("origin", ["https://grafana.example.evil", "https://evil/https://grafana.example", "null"])
+def test_pages_of_other_origins_still_may_not(origin: str) -> None:
+    client = _shared(_open(_show))
+    answer = client.call("GET", "/x", origin=origin)
+    assert "access-control-allow-origin" not in answer.headers
+    assert "Origin" in answer.headers["vary"]
+    assert client.call("POST", "/x", origin=origin).status == 403
+
+
+def test_a_chosen_origin_does_not_act_for_who_is_signed_in() -> None:
+    client = _shared(_open_for(EDIT, _show), cookie="wk_session=good")
+    assert client.call("POST", "/x", origin=_PAGE, sec_fetch_site="cross-site", x_wk_csrf="1").status == 403
+
+
 def test_without_auth_another_site_still_changes_nothing() -> None:
     app = build_app([_open_for(ADMIN, _show)], OpenDoor("127.0.0.1:9090"), NetSettings())
     assert Client(app).call("POST", "/x").status == 200

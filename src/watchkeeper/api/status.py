@@ -3,15 +3,18 @@
 source  https://prometheus.io/docs/prometheus/latest/querying/api/
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from watchkeeper.api.envelope import error, failure, success
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.frame import MetricMetadata
+from watchkeeper.model.labels import Labels
 from watchkeeper.model.matchers import match_all
 from watchkeeper.net.routing import READ, Call, Route
 from watchkeeper.query.promql.parser import selectors
@@ -27,7 +30,7 @@ class Sources:
     targets       active targets: discoveredLabels, labels, scrapePool, scrapeUrl, globalUrl, lastError, lastScrape, …
     dropped       dropped targets: discoveredLabels, scrapePool; at most keep_dropped_targets a pool
     dropped_counts  all of them, by pool
-    target_metadata  one a target and metric: target, metric, type, help, unit
+    target_metadata  labels of each target, and what it says about its metric families
     rules         {"groups": […]} as the request's parameters ask; raises BadInput in Prometheus' words
     alerts        {"alerts": […]}
     alertmanagers {"activeAlertmanagers": […], "droppedAlertmanagers": […]}
@@ -39,7 +42,7 @@ class Sources:
     targets: Callable[[], Sequence[Json]] = list
     dropped: Callable[[], Sequence[Json]] = list
     dropped_counts: Callable[[], Mapping[str, int]] = dict
-    target_metadata: Callable[[], Sequence[Json]] = list
+    target_metadata: Callable[[], Sequence[tuple[Labels, Mapping[str, MetricMetadata]]]] = list
     rules: Callable[[Sequence[tuple[str, str]]], Json] = lambda _: {"groups": []}
     alerts: Callable[[], Json] = lambda: {"alerts": []}
     alertmanagers: Callable[[], Json] = lambda: {"activeAlertmanagers": [], "droppedAlertmanagers": []}
@@ -76,9 +79,19 @@ class _Status:
             matchers = selectors(wanted) if wanted else []
         except BadInput as fault:
             return failure(400, "bad_data", f'invalid parameter "match_target": {fault}')
-        every = self.sources.target_metadata()
-        found = [one for one in every if metric in ("", one.get("metric")) and match_all(matchers, one["target"])]
-        return success(found[: int(text[:9])] if text and not text.startswith("-") else found)
+        limit = int(text[:9]) if text and not text.startswith("-") else sys.maxsize
+        found: list[Json] = []
+        for labels, families in self.sources.target_metadata():
+            if len(found) >= limit:  # a target once begun is told whole, as in Prometheus
+                break
+            if not match_all(matchers, labels):
+                continue
+            if metric:
+                said = families.get(metric)
+                found += [] if said is None else [{"target": labels, **_said(said)}]
+            else:
+                found += [{"target": labels, "metric": name, **_said(said)} for name, said in families.items()]
+        return success(found)
 
     async def notifications(self, _call: Call) -> Response:
         """Answer GET /api/v1/notifications: what the program has to say to who looks at it."""
@@ -126,9 +139,17 @@ class _Status:
         """Answer GET /api/v1/status/runtimeinfo."""
         return success(self.sources.runtime())
 
+    async def version(self, _call: Call) -> Response:
+        """Answer GET /version."""
+        return PlainTextResponse(orjson.dumps(dict(self.sources.build()), option=orjson.OPT_APPEND_NEWLINE))
+
     async def features(self, _call: Call) -> Response:
         """Answer GET /api/v1/features."""
         return success(self.sources.features())
+
+
+def _said(said: MetricMetadata) -> Json:
+    return {"type": said.type, "help": said.help, "unit": said.unit}
 
 
 def routes(sources: Sources) -> list[Route]:
@@ -147,6 +168,7 @@ def routes(sources: Sources) -> list[Route]:
         ("/api/v1/status/runtimeinfo", page.runtime, "The running process"),
         ("/api/v1/notifications", page.notifications, "What the program has to say to who looks at it"),
         ("/api/v1/notifications/live", page.live_notifications, "The same as server-sent events"),
+        ("/version", page.version, "Version and build, as plain JSON"),
         ("/api/v1/features", page.features, "What this server can do"),
     )
     return [Route(path, ("GET",), handler, READ, summary, error=error) for path, handler, summary in table]

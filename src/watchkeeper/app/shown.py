@@ -61,7 +61,7 @@ def runtime_info(standing: Standing) -> dict[str, Any]:
         "startTime": _rfc3339(standing.started_ms),
         "CWD": os.getcwd(),  # noqa: PTH109 (a text to show, no path to use)
         "hostname": platform.node(),
-        "serverTime": datetime.now(UTC).isoformat(),
+        "serverTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "reloadConfigSuccess": standing.reload_good,
         "lastConfigTime": _rfc3339(standing.reloaded_ms),
         "corruptionCount": 0,

@@ -38,6 +38,7 @@ from watchkeeper.api.queries import queries_of
 from watchkeeper.api.ruler import LogRules
 from watchkeeper.app import control, shown
 from watchkeeper.app.config import Loaded
+from watchkeeper.app.features import features
 from watchkeeper.app.journal import OwnLog
 from watchkeeper.app.machine import Machine, Standing
 from watchkeeper.app.overview import Overview
@@ -270,10 +271,12 @@ def _status_sources(
         targets=scraper.active_json,
         dropped=scraper.dropped_json,
         dropped_counts=scraper.dropped_counts,
+        target_metadata=scraper.target_metadata,
         rules=rules.rules_json,
         alerts=rules.alerts_json,
         config=lambda: shown.config_text(standing.loaded),
         flags=lambda: shown.flags(str(options.data), listen, standing.loaded),
         build=shown.build_info,
         runtime=lambda: shown.runtime_info(standing),
+        features=lambda: features(standing.loaded, admin_api=options.admin_api),
     )

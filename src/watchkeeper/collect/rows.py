@@ -1,7 +1,9 @@
 """From what a target exposed to rows of its frame: our labels, metric relabelling, limits, report series."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from watchkeeper.collect.targets import Target
 from watchkeeper.model.doors import MetricWriter
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.exemplar import Exemplar
-from watchkeeper.model.frame import STALE, Floats, Layout, Row
+from watchkeeper.model.frame import STALE, Floats, Layout, MetricMetadata, Row
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, Labels, label_pairs
 from watchkeeper.model.metrics import counter
 
@@ -74,7 +76,10 @@ class _Bound:
 
 
 class TargetRows:
-    """Makes the rows of one target. Remembers labels by series text, and the layout by shape."""
+    """Makes the rows of one target. Remembers labels by series text, and the layout by shape.
+
+    metadata  what its last new shape said about metric families
+    """
 
     def __init__(self, writer: MetricWriter, target: Target, config: ScrapeConfig, relabel: Relabel) -> None:
         self._writer, self._target, self._config, self._relabel = writer, target, config, relabel
@@ -84,6 +89,7 @@ class TargetRows:
         self._timed_now: npt.NDArray[np.bool_] | None = None
         self._report_labels = [{METRIC_NAME: name, **target.labels} for name in REPORTS]
         self._report_layout: Layout | None = None
+        self.metadata: Mapping[str, MetricMetadata] = {}
         self._own: dict[bytes, tuple[Layout, npt.NDArray[np.int64]]] = {}
 
     def rows(self, exposed: Exposed, time_ms: int, duration_s: float) -> tuple[list[Row], Counts]:
@@ -148,7 +154,8 @@ class TargetRows:
         known = bound.keys if bound is not None else frozenset()
         self._bound, self._timed_now, self._quiet = fresh, timed, 0
         self._own.clear()
-        self._writer.describe(exposed.shape.metadata)
+        self.metadata = _shared(exposed.shape.metadata)
+        self._writer.describe(self.metadata)
         return fresh, len(fresh.keys - known)
 
     def _make(self, exposed: Exposed, timed: npt.NDArray[np.bool_] | None) -> _Bound:
@@ -289,3 +296,13 @@ def with_target_labels(exposed: Labels, target: Labels, *, honor: bool) -> dict[
             aside = f"exported_{aside}"
         joined[aside] = exposed[name]
     return joined
+
+
+def _shared(families: Mapping[str, MetricMetadata]) -> Mapping[str, MetricMetadata]:
+    """Give the same with what many targets say in memory once."""
+    return {sys.intern(name): _once(said) for name, said in families.items()}
+
+
+@lru_cache(maxsize=1 << 14)
+def _once(said: MetricMetadata) -> MetricMetadata:
+    return said

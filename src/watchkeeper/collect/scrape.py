@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import ExemplarWriter, MetricWriter
 from watchkeeper.model.duration import format_duration
 from watchkeeper.model.errors import BadInput, Refused
-from watchkeeper.model.labels import fingerprint
+from watchkeeper.model.frame import MetricMetadata
+from watchkeeper.model.labels import Labels, fingerprint
 from watchkeeper.model.metrics import gauge
 
 log = structlog.get_logger(__name__)
@@ -135,6 +136,10 @@ class Scraper:
         for pool, found in self._found.items():
             shown += [self._shown(_unusable(pool, labels), Health("down", error)) for labels, error in found.refused]
         return shown
+
+    def target_metadata(self) -> list[tuple[Labels, Mapping[str, MetricMetadata]]]:
+        """Give the labels of every target, and what it said about its metric families."""
+        return [(dict(loop.target.labels), loop.metadata) for loop in self._loops.values()]
 
     def dropped_json(self) -> list[dict[str, Any]]:
         """Give droppedTargets of /api/v1/targets, at most keep_dropped_targets a pool."""

@@ -1,6 +1,7 @@
 """One target: fetched, read and stored again and again until it goes."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -16,7 +17,7 @@ from watchkeeper.collect.targets import Target
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import ExemplarWriter, MetricWriter
 from watchkeeper.model.errors import BadInput, OverLimit, Refused
-from watchkeeper.model.frame import Row
+from watchkeeper.model.frame import MetricMetadata, Row
 from watchkeeper.model.metrics import counter, histogram
 
 log = structlog.get_logger(__name__)
@@ -70,6 +71,11 @@ class TargetLoop:
         self._fetch = fetch
         self._reader = ExpositionReader()  # what it last read, the rows to come have not seen
         self._rows = TargetRows(self._writer, self.target, config, relabel)
+
+    @property
+    def metadata(self) -> Mapping[str, MetricMetadata]:
+        """What the target said about its metric families."""
+        return self._rows.metadata if self._rows is not None else {}
 
     def start(self) -> None:
         """Begin to scrape."""

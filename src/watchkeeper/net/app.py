@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ from watchkeeper.net.auditing import SAFE_METHODS, AuditEntry, NoRecord, Recorde
 from watchkeeper.net.auth import Credentials, Denial, Doorkeeper, Kind, read_credentials
 from watchkeeper.net.encoding import compress
 from watchkeeper.net.gate import CallerGone, Gate
-from watchkeeper.net.headers import is_unsafe, protected
+from watchkeeper.net.headers import RawHeaders, is_unsafe, protected
 from watchkeeper.net.origin import Origin
 from watchkeeper.net.paths import read_path
 from watchkeeper.net.router import Place, Router
@@ -244,15 +245,17 @@ class _App:
 
     async def _send(self, visit: _Visit, response: Response, send: Send) -> None:
         https = self._origin.https or visit.scope.get("scheme") == "https"
+        sharing = self._origin.sharing(visit.headers)
         if isinstance(response, StreamingResponse) or not hasattr(response, "body"):
-            await response(visit.scope, visit.receive, _with_headers(send, https=https))
+            guarded = partial(protected, https=https, sharing=sharing)
+            await response(visit.scope, visit.receive, _with_headers(send, guarded))
             return
         body = bytes(response.body)
         raw = response.raw_headers
         if len(body) > _COMPRESS_BYTES_MIN:
             body, raw = await _packed(body, raw, visit.headers.get(b"accept-encoding", b""))
         start = {"type": "http.response.start", "status": response.status_code}
-        await send({**start, "headers": protected(raw, https=https)})
+        await send({**start, "headers": protected(raw, https=https, sharing=sharing)})
         await send({"type": "http.response.body", "body": b"" if visit.method == "HEAD" else body})
         if response.background is not None:
             await response.background()
@@ -328,10 +331,10 @@ def _error(route: Route | None, status: int, text: str) -> Response:
     return (route.error if route is not None and route.error is not None else message_answer)(status, text)
 
 
-def _with_headers(send: Send, *, https: bool) -> Send:
+def _with_headers(send: Send, guarded: Callable[[Any], RawHeaders]) -> Send:
     async def forward(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": protected(message["headers"], https=https)}
+            message = {**message, "headers": guarded(message["headers"])}
         await send(message)
 
     return forward

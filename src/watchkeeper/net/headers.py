@@ -1,6 +1,6 @@
 """Headers that every response carries, error pages included, and what no header may contain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from starlette.responses import Response
 
@@ -11,20 +11,25 @@ POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     b"font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_OWN_PAGES_ONLY = (b"cross-origin-resource-policy", b"same-origin")
 SECURITY: RawHeaders = [
     (b"content-security-policy", POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
+    _OWN_PAGES_ONLY,
 ]
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 _OURS = frozenset(name for name, _ in SECURITY) | {HSTS[0]}
 
 
-def protected(raw: Iterable[tuple[bytes, bytes]], *, https: bool) -> RawHeaders:
+def protected(
+    raw: Iterable[tuple[bytes, bytes]], *, https: bool, sharing: Sequence[tuple[bytes, bytes]] = ()
+) -> RawHeaders:
     """Give a response's headers with ours in place of any of the same name.
+
+    sharing  headers that let another site's page read it
 
     Answers are not stored unless the handler says so; cookies leave as Secure over https.
     """
@@ -39,6 +44,10 @@ def protected(raw: Iterable[tuple[bytes, bytes]], *, https: bool) -> RawHeaders:
     headers += SECURITY
     if https:
         headers.append(HSTS)
+    if sharing:
+        headers += sharing
+        headers.remove(_OWN_PAGES_ONLY)
+        headers.append((_OWN_PAGES_ONLY[0], b"cross-origin"))
     if not stored:
         headers.append((b"cache-control", b"no-store"))
     return headers

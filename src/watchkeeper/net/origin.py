@@ -4,12 +4,20 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from watchkeeper.model.pattern import compile_pattern
 from watchkeeper.net.answers import Fault
 from watchkeeper.net.auth import Kind, is_loopback
+from watchkeeper.net.headers import RawHeaders
 from watchkeeper.net.settings import NetSettings
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_SHARED: RawHeaders = [
+    (b"access-control-allow-headers", b"Accept, Authorization, Content-Type, Origin, X-Api-Key"),
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-expose-headers", b"Date"),
+    (b"vary", b"Origin"),
+]
 HeaderMap = Mapping[bytes, bytes]
 
 
@@ -25,6 +33,7 @@ class Origin:
         self._hosts = frozenset(configured | _LOOPBACK)
         self._external = f"{external.scheme}://{external.netloc}".lower() if external.netloc else ""
         self.https = external.scheme == "https"
+        self._shared = compile_pattern(settings.cors_origin) if settings.cors_origin else None
         self._proxies = tuple(ipaddress.ip_network(net, strict=False) for net in settings.trusted_proxies)
 
     def check_host(self, headers: list[tuple[bytes, bytes]], version: str) -> str:
@@ -52,16 +61,33 @@ class Origin:
         """
         if method in _SAFE:
             return
+        origin = headers.get(b"origin")
+        if origin is not None and kind is not Kind.SESSION and self._may_read(origin):
+            return
         site = headers.get(b"sec-fetch-site")
         if site is not None:
             foreign = site not in {b"same-origin", b"none"}
         else:
-            origin = headers.get(b"origin")
             foreign = origin is not None and not self._is_ours(origin.decode("latin-1").lower(), host, https)
         if foreign:
             raise Fault(403, "cannot accept a change from another site: want a request of our own page", "csrf")
         if kind is Kind.SESSION and headers.get(b"x-wk-csrf") != b"1":
             raise Fault(403, "cannot accept a change by session cookie alone: want the header x-wk-csrf: 1", "csrf")
+
+    def sharing(self, headers: HeaderMap) -> RawHeaders:
+        """Give the headers that let another site's page read the answer, where the setting cors_origin says so.
+
+        source  Prometheus, util/httputil/cors.go; never with credentials: a browser adds no cookie of ours
+        """
+        origin = headers.get(b"origin")
+        if self._shared is None or origin is None:
+            return []
+        if not self._may_read(origin):
+            return [(b"vary", b"Origin")]
+        return [(b"access-control-allow-origin", origin), *_SHARED]
+
+    def _may_read(self, origin: bytes) -> bool:
+        return self._shared is not None and self._shared.fullmatch(origin.decode("latin-1")) is not None
 
     def address(self, peer: str, headers: HeaderMap) -> str:
         """Give the caller's address: the last in X-Forwarded-For that no trusted proxy of ours has."""

@@ -15,6 +15,11 @@ class NetSettings(Settings):
         "Host names that requests may be addressed to, without port; others are answered 421. Empty: only loopback "
         "names when the listener is loopback, any otherwise.",
     )
+    cors_origin: str = setting(
+        "",
+        "Regular expression (it matches whole) of the origins whose pages may read answers, as Prometheus' "
+        "web.cors.origin, such as https?://grafana[.]example; empty: none.",
+    )
     trusted_proxies: tuple[str, ...] = setting(
         (), "Addresses or networks whose X-Forwarded-For is believed, such as 10.0.0.0/8."
     )

@@ -55,7 +55,7 @@ class AlertText:
     def __init__(self, alert: str, text: str) -> None:
         self.text, self._alert = text, alert
         plain = "{{" not in text
-        self._template = None if plain else Template.parse(f"__alert_{alert}", _DEFINITIONS + text, _FUNCTIONS)
+        self._template = None if plain else Template.parse(f"__alert_{alert}", _DEFINITIONS + text, FUNCTIONS)
 
     def expand(self, sample: AlertSample, at_ms: int, around: Surroundings) -> str:
         """Give the text for one element of the rule's vector; a failure is said in the text, as Prometheus does."""
@@ -171,7 +171,7 @@ def _of_text(call: Callable[..., Any], count: int = 1) -> Function:
     return Function(call, ("string",) * count)
 
 
-_FUNCTIONS: dict[str, Function] = {
+FUNCTIONS: dict[str, Function] = {
     "query": _of_text(_unbound),
     "first": Function(_first, (_RESULT_TYPE,)),
     "label": Function(_label, ("string", _SAMPLE_TYPE)),
