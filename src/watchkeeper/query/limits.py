@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from watchkeeper.model import metrics
 from watchkeeper.model.errors import OverLimit, Refused, WatchkeeperError
@@ -58,12 +59,14 @@ class Budget:
     samples_max  cells (samples read, and series × steps of results) over the query's life
     timeout_s    None: without end
     memory       that it shares with others
+    give_way     called at each check, where others may want to go on
     """
 
     def __init__(self, samples_max: int, timeout_s: float | None, memory: Memory | None = None) -> None:
         self._samples_max, self._memory = samples_max, memory
         self._deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         self._canceled = False
+        self.give_way: Callable[[], None] | None = None
         self._held = 0
         self.samples = 0
         self.peak_samples = 0
@@ -116,6 +119,8 @@ class Budget:
 
         raises  TimedOut, Canceled
         """
+        if self.give_way is not None:
+            self.give_way()
         if self._canceled:
             raise Canceled("query was canceled in expression evaluation")
         if self._deadline_s is not None and time.monotonic() > self._deadline_s:

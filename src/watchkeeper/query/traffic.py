@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from watchkeeper.model import metrics
 from watchkeeper.model.errors import Refused
+from watchkeeper.query.lanes import Lanes, lanes_of_machine
 from watchkeeper.query.limits import Budget, Canceled, TimedOut
 from watchkeeper.query.settings import QuerySettings
 
@@ -68,6 +69,7 @@ class Traffic:
     def __init__(self, settings: QuerySettings) -> None:
         self._free, self._waiting_max = settings.max_concurrency, settings.waiting_max
         self._threads = ThreadPoolExecutor(settings.max_concurrency, "query")
+        self._lanes = Lanes(min(settings.max_concurrency, lanes_of_machine()))
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._asked: dict[int, Asked] = {}
         _AT_ONCE.set(settings.max_concurrency)
@@ -97,7 +99,7 @@ class Traffic:
             asked.began_s = time.monotonic()
             _WAITED.inc(asked.waited_s)
             loop, context = asyncio.get_running_loop(), contextvars.copy_context()
-            future = loop.run_in_executor(self._threads, context.run, work)
+            future = loop.run_in_executor(self._threads, context.run, self._in_lane, asked.budget, work)
             try:
                 return await _watched(future, asked, is_gone)
             finally:
@@ -108,6 +110,11 @@ class Traffic:
                     future.add_done_callback(lambda _: self._next())
         finally:
             self._asked.pop(asked.number, None)
+
+    def _in_lane(self, budget: Budget, work: Callable[[], T]) -> T:
+        with self._lanes.taken() as lane:
+            budget.give_way = lane.give_way
+            return work()
 
     async def _turn(self, asked: Asked, is_gone: Callable[[], Awaitable[bool]]) -> None:
         if self._free:
