@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.doubles import SplitClock
+from tests.examples import examples
 from tests.store.simfiles import SimFiles
 
 from watchkeeper.model.errors import Damaged
@@ -109,13 +110,13 @@ LABELS = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
 EXEMPLAR = st.builds(Exemplar, LABELS, st.floats(allow_nan=False), st.integers(-(1 << 62), 1 << 62), st.booleans())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.tuples(LABELS.map(lambda labels: {k: v for k, v in labels.items() if v}), EXEMPLAR), max_size=6))
 def test_what_is_written_is_read(pairs: list[tuple[dict[str, str], Exemplar]]) -> None:
     assert decode_exemplars(encode_exemplars(pairs)) == pairs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 400), st.integers(0, 255))
 def test_damage_raises_nothing_but_damaged(junk: bytes, at: int, byte: int) -> None:
     good = bytearray(encode_exemplars([(A, one(1, 2)), (B, one(3, 4))]))

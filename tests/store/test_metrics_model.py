@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests.doubles import SplitClock
+from tests.examples import examples
 from tests.store.simfiles import PowerLost, SimFiles
 
 from watchkeeper.model.errors import Refused
@@ -264,12 +265,12 @@ class Store(RuleBasedStateMachine):
 
 TestStore = Store.TestCase
 TestStore.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(40), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
 @given(columns=st.integers(1, 9), rows=st.integers(1, 40), data=st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_the_codec_keeps_every_bit(columns: int, rows: int, data: st.DataObject) -> None:
     chance = random.Random(data.draw(st.integers(0, 1 << 30)))
     kinds: list[Callable[[], int]] = [
@@ -297,7 +298,7 @@ def test_the_codec_keeps_every_bit(columns: int, rows: int, data: st.DataObject)
     ),
     data=st.data(),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_records_of_rows_keep_every_bit(rows: list[tuple[int, int, bool]], data: st.DataObject) -> None:
     from watchkeeper.model.labels import LabelTable, Symbols
 

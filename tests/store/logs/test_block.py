@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from watchkeeper.model.errors import Damaged
 from watchkeeper.store.logs import block, blockfile
@@ -33,7 +34,7 @@ def made(entries: list[Entry]) -> Columns:
     return columns(*zip(*entries, strict=True)) if entries else columns([], [])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(LINES)
 def test_a_sealed_block_gives_back_what_went_in(entries: list[Entry]) -> None:
     lines = in_order(made(entries))
@@ -51,7 +52,7 @@ def test_a_sealed_block_gives_back_what_went_in(entries: list[Entry]) -> None:
     assert again.size_bytes == said.size_bytes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(LINES, LINES)
 def test_lines_are_sorted_and_exact_duplicates_kept_once_as_in_a_plain_loop(
     first: list[Entry], second: list[Entry]
@@ -65,7 +66,7 @@ def test_lines_are_sorted_and_exact_duplicates_kept_once_as_in_a_plain_loop(
     assert found == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(LINES, LINES)
 def test_lines_that_are_known_already_are_left_out(first: list[Entry], second: list[Entry]) -> None:
     known = {(time, line) for time, line, _ in second}
