@@ -81,9 +81,24 @@ def test_what_is_not_supported_yet_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_what_means_nothing_here_is_noticed(tmp_path: Path) -> None:
-    loaded = load(_files(tmp_path, prometheus="alerting: {alertmanagers: [{static_configs: [{targets: [a:9093]}]}]}"))
+    loaded = load(_files(tmp_path, prometheus="tracing: {endpoint: 'localhost:4317'}"))
     assert len(loaded.notices) == 1
-    assert "alerting is not used" in loaded.notices[0]
+    assert "tracing is not used" in loaded.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "fault"),
+    [
+        ("{api_version: v1}", "expected Alertmanager api version to be one of [v2] but got v1"),
+        ("{static_configs: [{targets: ['http://a:9093']}]}", '"http://a:9093" is not a valid hostname'),
+        ("{basic_auth: {}, authorization: {}}", "at most one of basic_auth, oauth2 & authorization must be configured"),
+        ("{timeout: 1}", "timeout"),
+        ("{path: /x}", "path"),
+    ],
+)
+def test_alertmanagers_that_cannot_be_asked_are_faults(tmp_path: Path, one: str, fault: str) -> None:
+    (found,) = _faults(_files(tmp_path, prometheus=f"alerting: {{alertmanagers: [{one}]}}"))
+    assert fault in found
 
 
 def test_a_missing_rule_file_is_a_fault_and_an_empty_glob_is_not(tmp_path: Path) -> None:

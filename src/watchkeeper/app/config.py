@@ -21,6 +21,7 @@ from watchkeeper.collect.logs.promtail import LogScrapeConfig, PromtailConfig, S
 from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig, complete
 from watchkeeper.model.document import Document, Settings, parse, setting
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
+from watchkeeper.notify.alerting_settings import Alerting, AlertingConfig
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig, load_config
 from watchkeeper.rules.bundles import bundles
 from watchkeeper.rules.files import RuleFile, duplicates, read_rules
@@ -51,7 +52,7 @@ class PrometheusConfig(Settings):
     rule_files: Annotated[tuple[str, ...], _or_empty(tuple)] = setting((), "Globs of rule files.")
     scrape_config_files: Annotated[tuple[str, ...], _or_empty(tuple)] = setting((), "Globs of more scrape_configs.")
     scrape_configs: Annotated[tuple[ScrapeConfig, ...], _or_empty(tuple)] = setting((), "What to scrape.")
-    alerting: dict[str, Any] | None = setting(None, "Noticed: alerts go to watchkeeper's own alertmanager.yml.")
+    alerting: Alerting = setting(AlertingConfig, "Alertmanagers that alerts are sent to.")
     storage: dict[str, Any] | None = setting(None, "Noticed: see metrics in watchkeeper.yml.")
     runtime: dict[str, Any] | None = setting(None, "Noticed: of no meaning here.")
     otlp: dict[str, Any] | None = setting(None, "Noticed: OTLP is not received yet.")
@@ -207,7 +208,7 @@ class _Reader:
             if content.get(name):
                 raise document.fault((name,), "a section", f"none: {name} is not supported yet")
         config = document.read_as(PrometheusConfig)
-        for name in ("alerting", "storage", "runtime", "otlp", "tracing"):
+        for name in ("storage", "runtime", "otlp", "tracing"):
             if getattr(config, name):
                 meaning = str(PrometheusConfig.model_fields[name].description).removeprefix("Noticed: ")
                 self._notices.append(f"{path}:{document.line((name,))}: {name} is not used: {meaning}")

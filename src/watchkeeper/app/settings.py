@@ -12,6 +12,7 @@ from watchkeeper.gateway.settings import GatewaySettings
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.errors import BadInput
 from watchkeeper.net.settings import AuthSettings, NetSettings
+from watchkeeper.notify.alerting_settings import ForwardSettings
 from watchkeeper.notify.cluster import ClusterSettings
 from watchkeeper.notify.desk import DeskSettings
 from watchkeeper.notify.heartbeats import HeartbeatSettings
@@ -83,6 +84,7 @@ class OwnSettings(Settings):
     tail: TailSettings = setting(TailSettings, "Reading log files.")
     push: PushSettings = setting(PushSettings, "The Loki push API.")
     notify: DeskSettings = setting(DeskSettings, "Limits of alerts, silences and the inbox.")
+    alertmanagers: ForwardSettings = setting(ForwardSettings, "Sending alerts to the Alertmanagers of prometheus.yml.")
     ledger: LedgerSettings = setting(LedgerSettings, "The delivery ledger: each alert's way to people.")
     on_call: OnCallSettings = setting(OnCallSettings, "Acknowledgement, escalation, digests.")
     heartbeats: HeartbeatSettings = setting(HeartbeatSettings, "Dead man's switches.")

@@ -78,6 +78,11 @@ def runtime_info(standing: Standing) -> dict[str, Any]:
 def flags(data: str, listen: str, loaded: Loaded) -> dict[str, str]:
     """Give /api/v1/status/flags by Prometheus' names."""
     return {
+        "alertmanager.drain-notification-queue-on-shutdown": str(
+            loaded.own.alertmanagers.drain_notification_queue_on_shutdown
+        ).lower(),
+        "alertmanager.notification-batch-size": str(loaded.own.alertmanagers.notification_batch_size),
+        "alertmanager.notification-queue-capacity": str(loaded.own.alertmanagers.notification_queue_capacity),
         "config.file": loaded.files[0] if loaded.files else "",
         "query.lookback-delta": f"{loaded.own.query.lookback_delta_ms // 1000}s",
         "query.max-concurrency": str(loaded.own.query.max_concurrency),

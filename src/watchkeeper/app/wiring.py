@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +55,7 @@ from watchkeeper.gateway import rest as gateway
 from watchkeeper.gateway.errors import error_lines, error_ratios
 from watchkeeper.gateway.overview import Overview as GatewayOverview
 from watchkeeper.gateway.services import Sources
+from watchkeeper.model.alert import Alert
 from watchkeeper.model.clock import SystemClock
 from watchkeeper.model.doors import Part
 from watchkeeper.model.duration import parse_duration
@@ -64,6 +66,7 @@ from watchkeeper.net.client import Client
 from watchkeeper.net.listener import Listener
 from watchkeeper.notify.cluster import Cluster
 from watchkeeper.notify.desk import Desk
+from watchkeeper.notify.forward import Forwarder
 from watchkeeper.notify.heartbeats import Heartbeats
 from watchkeeper.notify.ledger import Ledger
 from watchkeeper.notify.why import Why
@@ -143,11 +146,17 @@ def build(loaded: Loaded, options: Options) -> Machine:
     ledger = Ledger(own.ledger, state, clock, standings.pending_since)
     cluster = Cluster(own.cluster, state, clock, url) if state.is_shared else None
     desk = Desk(own.notify, state, clock, client, url, ledger=ledger, cluster=cluster)
+    forwarder = Forwarder(own.alertmanagers, client)
+
+    async def send_alerts(alerts: Sequence[Alert]) -> None:
+        await forwarder.receive(alerts)
+        await desk.receive(alerts)
+
     rules = RuleRunner(
         engine.ask,
         metrics,
         metrics,
-        desk.receive,
+        send_alerts,
         clock,
         external_url=url,
         settings=own.rules,
@@ -186,6 +195,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
     async def apply(now: Loaded) -> None:
         given = now.prometheus
         await scraper.apply(given.global_, given.scrape_configs, now.folder)
+        await forwarder.apply(given.alerting, now.folder)
         await apply_rules(now)
         query_log.apply(_beside(now, given.global_.query_log_file))
         standings.external_labels = given.global_.external_labels
@@ -200,7 +210,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
 
     routes = [
         *control.routes(control.Control(lambda: standing.ready, lambda: machine.reload(options.where), overview.page)),
-        *prometheus.routes(queries, metrics, _status_sources(standing, options, scraper, rules, net.listen)),
+        *prometheus.routes(queries, metrics, _status_sources(standing, options, scraper, rules, forwarder, net.listen)),
         *tsdb.routes(metrics, own.admin_api.with_flag(options.admin_api), clock),
         *federate.routes(metrics, clock, own.query.lookback_delta_ms, lambda: _external(standing)),
         *exemplars.routes(engine, metrics.exemplars),
@@ -234,7 +244,11 @@ def build(loaded: Loaded, options: Options) -> Machine:
         routes += gateway.routes(agents, clock, lambda: standing.ready)
     app = build_app(routes, door, net, audit=trail, clock=clock, ready=lambda: standing.ready)
     listener = Listener(app, net)
-    chosen: dict[str, tuple[Part, ...]] = {"collect": (tailer, scraper), "rules": (rules,), "notify": (desk, beats)}
+    chosen: dict[str, tuple[Part, ...]] = {
+        "collect": (tailer, scraper),
+        "rules": (forwarder, rules),
+        "notify": (desk, beats),
+    }
     working = [part for role in ("notify", "rules", "collect") if has(role) for part in chosen[role]]
     greeting: list[Part] = [] if options.auth_none else [Welcome(accounts, options.environ, url, options.data)]
     parts: list[Part] = [listener, *greeting, metrics, logs, OwnLog(logs), *working]
@@ -264,7 +278,7 @@ def _watch_without_http(scraper: Scraper, loaded: Loaded, listen: str) -> None:
 
 
 def _status_sources(
-    standing: Standing, options: Options, scraper: Scraper, rules: RuleRunner, listen: str
+    standing: Standing, options: Options, scraper: Scraper, rules: RuleRunner, forwarder: Forwarder, listen: str
 ) -> status.Sources:
     return status.Sources(
         notifications=lambda: shown.notifications(standing),
@@ -274,6 +288,7 @@ def _status_sources(
         target_metadata=scraper.target_metadata,
         rules=rules.rules_json,
         alerts=rules.alerts_json,
+        alertmanagers=forwarder.alertmanagers_json,
         config=lambda: shown.config_text(standing.loaded),
         flags=lambda: shown.flags(str(options.data), listen, standing.loaded),
         build=shown.build_info,

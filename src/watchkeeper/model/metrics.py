@@ -4,7 +4,7 @@ Names begin with `watchkeeper_`, units last, as Prometheus' naming guide has it.
 Loki has a metric for the same thing, its name is used, so that their dashboards and rules work.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 from prometheus_client.exposition import generate_latest
 
 REGISTRY = CollectorRegistry(auto_describe=True)
@@ -18,6 +18,11 @@ def counter(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Counter:
 def gauge(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Gauge:
     """Declare a gauge."""
     return Gauge(name, help_text, labels, registry=REGISTRY)
+
+
+def summary(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Summary:
+    """Declare a summary of count and sum, without quantiles."""
+    return Summary(name, help_text, labels, registry=REGISTRY)
 
 
 def histogram(
