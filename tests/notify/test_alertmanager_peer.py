@@ -4,15 +4,9 @@ All scenarios run at once in one pair of processes, each with a label, a route a
 what the hooks got: which messages, in which order, with which content, and when (within a second).
 """
 
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 import pytest
-from tests.notify.peer import Hook, Received, Server, call, ours, real
+from tests.notify.peer import Hook, Received
+from tests.notify.side_by_side import FIRING, Act, Pair, assert_same, firing, over, play
 
 pytestmark = pytest.mark.peer
 
@@ -89,48 +83,6 @@ def config(hook: Hook) -> str:
     return CONFIG.format(routes=ROUTES.replace("\n", "\n  "), receivers="\n".join(lines))
 
 
-@dataclass
-class Pair:
-    """Both servers; what is posted goes to both."""
-
-    servers: tuple[Server, Server]
-    batch: list[dict[str, Any]] = field(default_factory=list)
-
-    def time(self, ago_s: float = 0) -> str:
-        when = datetime.now(UTC) - timedelta(seconds=ago_s)
-        return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-    def post(self, scenario: str, *alerts: dict[str, Any]) -> None:
-        now = self.time()
-        self.batch += [
-            {"startsAt": one.pop("at", now), **one.pop("with", {}), "labels": {"s": scenario, **one}} for one in alerts
-        ]
-
-    def send(self) -> None:
-        """Post what was gathered to both at once: their timers start together."""
-        body, self.batch = self.batch, []
-        for server in self.servers:
-            assert call("POST", f"{server.url}/api/v2/alerts", body) == (200, b"")
-
-    def silence(self, name: str, seconds: float, **labels: str) -> None:
-        matchers = [{"name": key, "value": value, "isRegex": False} for key, value in labels.items()]
-        body = {"matchers": matchers, "startsAt": self.time(), "endsAt": self.time(-seconds)}
-        body |= {"createdBy": "test", "comment": name}
-        for server in self.servers:
-            assert call("POST", f"{server.url}/api/v2/silences", body)[0] == 200
-
-
-FIRING = {"endsAt": "2099-01-01T00:00:00Z"}
-
-
-def firing(**labels: str) -> dict[str, Any]:
-    return {"with": dict(FIRING), **labels}
-
-
-def over(pair: Pair, **labels: str) -> dict[str, Any]:
-    return {"with": {"endsAt": pair.time(), "startsAt": pair.time(60)}, **labels}
-
-
 def at_0(pair: Pair) -> None:
     a, b = {"alertname": "A"}, {"alertname": "B"}
     job = {"job": "web", "instance": "2"}
@@ -180,7 +132,7 @@ def at_7(pair: Pair) -> None:
     pair.post("old", firing(x="2"))
 
 
-TIMELINE: list[tuple[float, Callable[[Pair], None]]] = [(0, at_0), (2.4, at_2), (3.4, at_3), (7.5, at_7)]
+TIMELINE: list[Act] = [(0, at_0), (2.4, at_2), (3.4, at_3), (7.5, at_7)]
 LENGTH_S = 12.5
 
 
@@ -193,34 +145,7 @@ def answers(path: str, nth: int) -> int:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[Received]]]:
     """Give what each side's hook received, by path, as times since the start."""
-    folder = tmp_path_factory.mktemp("peer")
-    hooks = {side: Hook(answers) for side in ("real", "ours")}
-    with (
-        real(folder / "real", config(hooks["real"])) as theirs,
-        ours(folder / "ours", config(hooks["ours"])) as mine,
-    ):
-        pair, began = Pair((theirs, mine)), time.monotonic()
-        for at_s, act in [*TIMELINE, (LENGTH_S, lambda _pair: None)]:
-            threading.Event().wait(max(began + at_s - time.monotonic(), 0))
-            act(pair)
-            pair.send()
-        found: dict[str, dict[str, list[Received]]] = {}
-        for side, hook in hooks.items():
-            hook.close()
-            for one in hook.received:
-                one.at_s -= began
-                found.setdefault(one.path, {"real": [], "ours": []})[side].append(one)
-    return found
-
-
-def plain(one: Received) -> dict[str, Any]:
-    """Give a message without what cannot be equal: our own URL, and ends that each side made up itself."""
-    body = {**one.body, "externalURL": ""}
-    if one.path == "/timeout":
-        body["alerts"] = [
-            {**alert, "endsAt": "T" if alert["status"] == "resolved" else alert["endsAt"]} for alert in body["alerts"]
-        ]
-    return body
+    return play(tmp_path_factory.mktemp("peer"), config, TIMELINE, LENGTH_S, answers)
 
 
 PATHS = sorted("/" + name.replace(" ", "-").replace(",", "").replace("+", "") for name in RECEIVERS)
@@ -230,21 +155,9 @@ PATHS = sorted("/" + name.replace(" ", "-").replace(",", "").replace("+", "") fo
 def test_receives_what_alertmanager_sends(path: str, run: dict[str, dict[str, list[Received]]]) -> None:
     sides = run.get(path, {"real": [], "ours": []})
 
-    def key(one: Received) -> tuple[Any, ...]:
-        return one.body["groupKey"], one.at_s
-
-    theirs, mine = (sorted(sides[side], key=key) for side in ("real", "ours"))
     if path in ("/broken", "/refused"):  # retries come at random moments
-        theirs, mine = theirs[:3], mine[:3]
-    shown = [
-        [(round(one.at_s, 1), one.body["groupKey"], one.body["notification_reason"]) for one in side]
-        for side in (theirs, mine)
-    ]
-    assert [plain(one) for one in mine] == [plain(one) for one in theirs], shown
-    for ours_, theirs_ in zip(mine, theirs, strict=True):
-        slack_s = 1.5 if path != "/broken" else 3.0
-        assert abs(ours_.at_s - theirs_.at_s) < slack_s, shown
-        assert list(ours_.body) == list(theirs_.body)  # the order of fields, too
+        sides = {side: sorted(found, key=lambda one: one.at_s)[:3] for side, found in sides.items()}
+    assert_same(sides, slack_s=1.5 if path != "/broken" else 3.0, made_up_ends=path == "/timeout")
 
 
 @pytest.mark.parametrize("path", ["/muted", "/inactive"])
