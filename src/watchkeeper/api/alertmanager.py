@@ -61,6 +61,7 @@ def _under(prefix: str, api: "_Api") -> list[Route]:
         route("/silences", "POST", api.post_silence, EDIT, "Makes or changes a silence."),
         route("/silence/{silence_id}", "GET", api.silence, READ, "One silence."),
         route("/silence/{silence_id}", "DELETE", api.delete_silence, EDIT, "Ends a silence."),
+        route("/{rest:path}", "GET", api.nothing, READ, "Says that there is nothing else, as Alertmanager does."),
     ]
 
 
@@ -86,6 +87,10 @@ class _Api:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+
+    async def nothing(self, call: Call) -> Response:
+        """Answer for a path of the API that there is not."""
+        return _fault(404, f"path /api/v2/{call.path['rest']} was not found")
 
     async def status(self, call: Call) -> Response:
         del call

@@ -199,7 +199,8 @@ class _App:
         visit.route = next(iter(place.routes.values()))  # its renderer and its name in the metrics
         if visit.method == "OPTIONS":
             return None
-        text = f"Method {visit.method[:20]} not allowed" if visit.method.isalpha() else "Method not allowed"
+        shown = visit.method[:20] if visit.method.isalpha() else "of this name"
+        text = f"method {shown} is not allowed, but [{','.join(sorted(place.routes))}] are"
         raise Fault(405, text, "method", {"allow": place.allow})
 
     async def _admit(self, visit: _Visit, route: Route, credentials: Credentials) -> None:
