@@ -101,6 +101,18 @@ def test_alertmanagers_that_cannot_be_asked_are_faults(tmp_path: Path, one: str,
     assert fault in found
 
 
+@pytest.mark.parametrize("name", ["alertmanager.yml", "prometheus.yml"])
+def test_a_file_stands_for_its_folder(tmp_path: Path, name: str) -> None:
+    folder = _files(
+        tmp_path,
+        prometheus="scrape_configs: [{job_name: a}]",
+        alertmanager="route: {receiver: me}\nreceivers: [{name: me}]\n",
+    )
+    loaded = load(folder / name)
+    assert [one.job_name for one in loaded.prometheus.scrape_configs] == ["a"]
+    assert [one.name for one in loaded.alertmanager.receivers] == ["me"]
+
+
 def test_a_missing_rule_file_is_a_fault_and_an_empty_glob_is_not(tmp_path: Path) -> None:
     assert load(_files(tmp_path, prometheus="rule_files: ['*.rules']")).rule_files == ()
     (fault,) = _faults(_files(tmp_path, prometheus="rule_files: [gone.yml]"))

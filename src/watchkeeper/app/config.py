@@ -29,6 +29,9 @@ from watchkeeper.rules.language import LOGQL
 from watchkeeper.rules.quarantine import read_usable
 from watchkeeper.rules.slo import read_slos
 
+_OTHER_NAMES = frozenset(
+    f"{name}.{ending}" for name in ("watchkeeper", "alertmanager", "promtail") for ending in ("yml", "yaml")
+)
 _RULE_FILES_MAX = 10_000
 _HOST_LOGS = PromtailConfig(  # what Promtail's own example reads
     scrape_configs=[
@@ -99,7 +102,7 @@ class Loaded:
 
 
 def load(where: Path | None, *, quarantine: bool = False) -> Loaded:
-    """Read a folder (or the folder of a file, taking that file as prometheus.yml or watchkeeper.yml).
+    """Read a folder (or the folder of a file, taking that file as prometheus.yml unless it has another's name).
 
     quarantine  leave out rules that cannot be used (their files say which) instead of raising
     raises      BadConfigs with every fault of every file; BadConfig when the place itself cannot be read
@@ -167,8 +170,7 @@ class _Reader:
             return self._where, ""
         if not self._where.is_file():
             raise BadConfig(str(self._where), 0, "", "nothing there", "a folder or a file")
-        own = self._where.name in ("watchkeeper.yml", "watchkeeper.yaml")
-        return self._where.parent, "" if own else self._where.name
+        return self._where.parent, "" if self._where.name in _OTHER_NAMES else self._where.name
 
     def _file(self, folder: Path | None, names: Sequence[str], read: Callable[[Path], _Read]) -> _Read | None:
         if folder is None:
