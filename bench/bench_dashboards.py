@@ -155,7 +155,7 @@ def ask_all(server: Server, end_s: int, options: argparse.Namespace, *, instant:
     return Taken(took, cpu_of(server.process.pid) - before)
 
 
-def report(title: str, taken: dict[str, Taken]) -> None:
+def report(title: str, taken: dict[str, Taken], *, each: bool) -> None:
     ours = taken["watchkeeper"]
     line = f"{title:17}"
     for name, took in taken.items():
@@ -164,6 +164,9 @@ def report(title: str, taken: dict[str, Taken]) -> None:
         ratio = mean([one / other for one, other in zip(ours.wall_ms, taken[name].wall_ms, strict=True)])
         line += f"; {ratio:.2f} x {name}, CPU {ours.cpu_s / max(taken[name].cpu_s, 0.01):.2f} x"
     print(line, flush=True)
+    if each:
+        for at, text in enumerate(QUERIES):
+            print("".join(f"{took.wall_ms[at]:9.2f}" for took in taken.values()), text)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -189,13 +192,14 @@ def run(options: argparse.Namespace) -> None:
             for kind in ("instant", "range"):
                 instant = kind == "instant"
                 asked = {name: ask_all(one, end_s, options, instant=instant) for name, one in servers.items()}
-                report(f"{kind}, {when}", asked)
+                report(f"{kind}, {when}", asked, each=options.each)
         newest = [[(labels, values[-1:]) for labels, values in columns] for columns in hosts]
         for body in bodies(newest, times[-1:]):
             for server in servers.values():
                 server.ask("POST", "/api/v1/write", body, _HEADERS)
         end_s += options.step
-        report("range, refreshed", {name: ask_all(one, end_s, options, instant=False) for name, one in servers.items()})
+        asked = {name: ask_all(one, end_s, options, instant=False) for name, one in servers.items()}
+        report("range, refreshed", asked, each=options.each)
 
 
 def _ours(folder: Path) -> tuple[list[str], int]:
@@ -209,6 +213,7 @@ def main() -> None:
     parser.add_argument("--interval", type=int, default=60, help="between scrapes, s")
     parser.add_argument("--step", type=int, default=120)
     parser.add_argument("--settle", type=float, default=35)
+    parser.add_argument("--each", action="store_true", help="print each query's wall times, ms")
     options = parser.parse_args()
     signal.alarm(_WHOLE_RUN_S)
     run(options)

@@ -3,16 +3,16 @@
 source  Prometheus 3.5, web/api/v1/json_codec.go
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import orjson
 
-from watchkeeper.api.points_json import Stamps, number_texts, points, stamp
+from watchkeeper.api.points_json import Points, Stamps, number_texts, points, stamp
+from watchkeeper.model.frame import Times
 from watchkeeper.query.promql.ast import Type
-from watchkeeper.query.promql.result import BLOCK_STEPS, Result
+from watchkeeper.query.promql.result import Result
 
 
 def data_of(result: Result) -> bytes:
@@ -48,24 +48,33 @@ def _vector(result: Result) -> Sequence[bytes]:
     return b"[", b",".join(rows), b"]"
 
 
-def _matrix(result: Result) -> Sequence[bytes]:
-    if result.memo is None or not isinstance(result.memo.heads, _Heads):
-        labels, order = result.by_labels()
-        heads = _Heads([b'{"metric":' + orjson.dumps(one) + b',"values":[' for one in labels], order.tolist())
-        if result.memo is not None:
-            result.memo.heads = heads
-    else:
-        heads = result.memo.heads
-    blocks = _blocks(result)
-    parts = [b"["]
-    for at in heads.order:  # the parts are copied once, when all are there
-        pieces = [block[at] for block in blocks if block[at]]
-        joined = [b","] * (2 * len(pieces) - 1)
-        joined[::2] = pieces
-        parts += heads.texts[at], *joined, b"]}", b","
-    if len(parts) > 1:
-        parts.pop()
-    return [*parts, b"]"]
+def _matrix(result: Result) -> Sequence[bytes | memoryview]:
+    memo, written, held = result.memo, None, (0, 0)
+    if memo is not None:
+        written, held = memo.before if isinstance(memo.before, _Written) else None, memo.held
+    if written is None or not written.is_of(result.times, held):
+        written = _written(result, written, held)
+    if memo is not None:
+        memo.written, memo.before = written, None
+    return b"[", written.points.text, b"]"
+
+
+def _written(result: Result, before: "_Written | None", held: tuple[int, int]) -> "_Written":
+    heads = _heads(result) if before is None else before.heads
+    pieces = _pieces(result, before, held)
+    texts = [piece.text for piece in pieces]
+    bounds = [zip(piece.begins.tolist(), piece.ends.tolist(), strict=True) for piece in pieces]
+    places = list(zip(*bounds, strict=True))
+    parts: list[bytes | memoryview] = []
+    for at in heads.order:  # the texts are copied once, when all are there
+        parts.append(heads.texts[at])
+        for text, (begin, end) in zip(texts, places[at], strict=True):
+            if begin < end:
+                parts += text[begin:end], b","
+        parts[-1] = b"]},"
+    if parts:
+        parts[-1] = b"]}"
+    return _Written(result.times, heads, _placed(b"".join(parts), heads, pieces))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +85,54 @@ class _Heads:
     order: list[int]
 
 
-def _blocks(result: Result) -> list[list[bytes]]:
-    """Write all series' points, by blocks of steps; what was written for the query before is taken from there."""
-    times, memo = result.times, result.memo
-    if memo is None or len(times) < BLOCK_STEPS:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Written:
+    """A matrix that was written, for the next that begins with other steps."""
+
+    times: Times
+    heads: _Heads
+    points: Points
+
+    def is_of(self, times: Times, held: tuple[int, int]) -> bool:
+        """Say whether these are the points of all these steps, and none has changed."""
+        return len(times) == len(self.times) and (self.times[0], self.times[-1]) == held
+
+
+def _heads(result: Result) -> _Heads:
+    labels, order = result.by_labels()
+    return _Heads([b'{"metric":' + orjson.dumps(one) + b',"values":[' for one in labels], order.tolist())
+
+
+def _pieces(result: Result, before: _Written | None, held: tuple[int, int]) -> list[Points]:
+    """Write the points of the steps that are not in the answer before; give all, by stretches of steps."""
+    times = result.times
+    if before is None:
         return [points(Stamps(times), result.values, result.present)]
-    numbers = times // (times[1] - times[0]) // BLOCK_STEPS
-    borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(times)]
-    blocks = []
-    for low, high in pairwise(borders):
-        number = int(numbers[low])
-        texts = memo.blocks.get(number)
-        if texts is None:
-            texts = points(Stamps(times[low:high]), result.values[:, low:high], result.present[:, low:high])
-            if high - low == BLOCK_STEPS:
-                memo.blocks[number] = texts
-        blocks.append(texts)
-    return blocks
+    low, high = np.searchsorted(times, [held[0], held[1] + 1]).tolist()
+    first = int(np.searchsorted(before.times, held[0]))
+    pieces = [before.points.between(first, first + high - low)]
+    if low:
+        pieces.insert(0, points(Stamps(times[:low]), result.values[:, :low], result.present[:, :low]))
+    if high < len(times):
+        pieces.append(points(Stamps(times[high:]), result.values[:, high:], result.present[:, high:]))
+    return pieces
 
 
-_RENDER = {Type.SCALAR: _scalar, Type.STRING: _string, Type.VECTOR: _vector, Type.MATRIX: _matrix}
+def _placed(written: bytes, heads: _Heads, pieces: list[Points]) -> Points:
+    """Say where each series' points are in what was written of all pieces."""
+    lengths = pieces[0].lengths if len(pieces) == 1 else np.concatenate([one.lengths for one in pieces], axis=1)
+    order = np.array(heads.order, np.int64)
+    sizes = lengths.sum(axis=1, dtype=np.int64)[order] - 1
+    before = np.array([len(text) for text in heads.texts], np.int64)[order]
+    ends = np.cumsum(before + sizes + len("]},")) - len("]},")
+    begins = np.empty((2, len(order)), np.int64)
+    begins[:, order] = ends - sizes, ends
+    return Points(memoryview(written), begins[0], begins[1], lengths)
+
+
+_RENDER: dict[Type, Callable[[Result], Sequence[bytes | memoryview]]] = {
+    Type.SCALAR: _scalar,
+    Type.STRING: _string,
+    Type.VECTOR: _vector,
+    Type.MATRIX: _matrix,
+}

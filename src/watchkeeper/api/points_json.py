@@ -8,6 +8,7 @@ then stamps.
 source  Prometheus 3.5, util/jsonutil/marshal.go
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -23,64 +24,123 @@ _WIDTH = 26  # the longest number: -0.0000012345678901234567 and a byte to spare
 _POINTS_AT_ONCE = 1 << 12  # so that all columns of the work stay in the processor's cache
 _DOT, _ZERO, _COMMA = b".0,"
 _BEFORE, _BETWEEN = b'"],[', b',"'
+_CLOSE = len('"],')  # what a stamp's text has of the point before it
 
 
 class Stamps:
     """The time stamps of a matrix's steps, each as the text between two numbers: `"],[1700000000,"`."""
 
     def __init__(self, times: Times) -> None:
-        texts = [_BEFORE + stamp(time_ms) + _BETWEEN for time_ms in times.tolist()]
-        self.lengths: Ints = np.array([len(text) for text in texts], np.int64)
-        self.width = int(self.lengths.max(initial=1))
-        self.texts = np.array(texts, f"V{self.width}")
+        alike = _alike(times)
+        if alike is None:
+            texts = [_BEFORE + stamp(time_ms) + _BETWEEN for time_ms in times.tolist()]
+            self.lengths: Ints = np.array([len(text) for text in texts], np.int64)
+            self.width = int(self.lengths.max(initial=1))
+            self.texts = np.array(texts, f"V{self.width}")
+        else:
+            self.texts, self.width = alike, alike.itemsize
+            self.lengths = np.full(len(times), self.width)
         self.is_even = bool((self.lengths == self.width).all())
 
 
-def points(stamps: Stamps, values: Floats, present: Mask) -> list[bytes]:
-    """Write each series' points as `[time,"number"],[time,"number"]`.
+def _alike(times: Times) -> npt.NDArray[np.void] | None:
+    """Write stamps that have the same length and decimals all at once; None when they differ."""
+    seconds, parts = np.divmod(times, 1000)
+    if not len(times) or (parts != parts[0]).any() or times.min() < 0:
+        return None
+    digits = len(str(seconds.min()))
+    if len(str(seconds.max())) != digits:
+        return None
+    first = _BEFORE + stamp(int(times[0])) + _BETWEEN
+    text = np.tile(np.frombuffer(first, np.uint8), (len(times), 1))
+    written = np.frombuffer(orjson.dumps(seconds, option=orjson.OPT_SERIALIZE_NUMPY), np.uint8)
+    text[:, len(_BEFORE) : len(_BEFORE) + digits] = written[1:].reshape(len(times), digits + 1)[:, :digits]
+    return text.view(f"V{len(first)}")[:, 0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Points of many series as JSON, a series' as `[time,"number"],[time,"number"]`.
+
+    text     of all series
+    begins   int64[n]: where a series' points are in the text
+    ends     int64[n]: where they end; with begins where there are none
+    lengths  uint8[n, steps]: of each point's text and a comma; 0 where there is no point
+    """
+
+    text: memoryview
+    begins: Ints
+    ends: Ints
+    lengths: npt.NDArray[np.uint8]
+
+    def between(self, low: int, high: int) -> "Points":
+        """Give those of steps low to high-1."""
+        begins = self.begins + self.lengths[:, :low].sum(axis=1, dtype=np.int64)
+        lengths = self.lengths[:, low:high]
+        sizes = lengths.sum(axis=1, dtype=np.int64)
+        return Points(self.text, begins, begins + np.maximum(sizes - 1, 0), lengths)
+
+
+def points(stamps: Stamps, values: Floats, present: Mask) -> Points:
+    """Write each series' points.
 
     stamps   of the steps
     values   float64[n, steps]
     present  bool[n, steps]
-    returns  empty text for a series without any
     """
-    if not present.size:
-        return [b""] * len(values)
-    rows = max(1, _POINTS_AT_ONCE // max(values.shape[1], 1))
-    texts: list[bytes] = []
-    for start in range(0, len(values), rows):
-        texts += _block(stamps, values[start : start + rows], present[start : start + rows])
-    return texts
-
-
-def _block(stamps: Stamps, values: Floats, present: Mask) -> list[bytes]:
     number, steps = values.shape
-    if present.all():
-        counts = np.full(number, steps)
+    there = np.asarray(present.all(axis=1))
+    counts = np.where(there, steps, np.count_nonzero(present, axis=1))
+    lengths = np.zeros(values.shape, np.uint8)
+    out = np.empty(int(counts.sum()) * (_WIDTH + stamps.width) + _WIDTH + stamps.width, np.uint8)
+    rows = max(1, _POINTS_AT_ONCE // max(steps, 1))
+    at = 0
+    for start in range(0, number, rows):
+        here = slice(start, start + rows)
+        if counts[here].any():
+            mask = None if there[here].all() else present[here]
+            at = _write(out, at, stamps, values[here], mask, lengths[here])
+    out[at : at + _CLOSE] = np.frombuffer(_BEFORE, np.uint8)[:_CLOSE]
+    sizes = lengths.sum(axis=1, dtype=np.int64)
+    begins = np.cumsum(sizes) - sizes + _CLOSE  # the first stamp closes no point
+    return Points(out.data, begins, begins + np.maximum(sizes - 1, 0), lengths)
+
+
+def _write(
+    out: npt.NDArray[np.uint8],
+    at: int,
+    stamps: Stamps,
+    values: Floats,
+    present: Mask | None,
+    lengths: npt.NDArray[np.uint8],
+) -> int:
+    """Write the points of a few series from a place on, and how long they are; gives the place after them.
+
+    present  None: all are there
+    """
+    number, steps = values.shape
+    if present is None:
         flat, step = values.ravel(), np.tile(np.arange(steps), number)
     else:
-        counts = present.sum(axis=1)
-        flat, step = values[present], np.flatnonzero(present) % steps
-        if not len(flat):
-            return [b""] * number
-    numbers, lengths = _numbers(flat)
+        flat, step = values[present], np.nonzero(present)[1]
+    texts, sizes = _numbers(flat)
     before = stamps.width if stamps.is_even else stamps.lengths[step]
-    ends = np.cumsum(lengths + before)
-    out = np.empty(int(ends[-1]) + _WIDTH + stamps.width, np.uint8)
-    _places(out, _WIDTH)[ends - lengths] = numbers
-    starts = ends - lengths - before
+    whole = sizes + before
+    ends = np.cumsum(whole)
+    ends += at
+    _places(out, _WIDTH)[ends - sizes] = texts
+    starts = ends - whole
     if stamps.is_even:
         _places(out, stamps.width)[starts] = stamps.texts[step]
     else:
         for width in np.unique(stamps.lengths).tolist():
             which = np.flatnonzero(stamps.lengths[step] == width)
             _places(out, width)[starts[which]] = stamps.texts[step[which]].astype(f"V{width}")
-    whole = out.tobytes()
-    last = np.cumsum(counts) - 1
-    first = np.minimum(last - counts + 1, len(flat) - 1)
-    bounds = zip(counts.tolist(), starts[first].tolist(), ends[last].tolist(), strict=True)
-    # The first stamp closes no point.
-    return [whole[start + 3 : end] + b'"]' if count else b"" for count, start, end in bounds]
+    if present is None:
+        lengths[...] = whole.reshape(number, steps)
+    else:
+        lengths[present] = whole
+    return int(ends[-1])
 
 
 def _places(text: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.void]:

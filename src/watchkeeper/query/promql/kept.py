@@ -19,10 +19,10 @@ from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.query.promql.context import Steps
 from watchkeeper.query.promql.matrix import ever, group
 from watchkeeper.query.promql.reach import Reach
-from watchkeeper.query.promql.result import BLOCK_STEPS, Memo, Result
+from watchkeeper.query.promql.result import Memo, Result
 
 _STEPS_MIN = 16  # shorter answers are evaluated each time
-_POINT_BYTES = 9 + 36  # value, presence, and JSON text
+_POINT_BYTES = 9 + 37  # value, presence, JSON text and its length
 _ENTRY_BYTES = 4000
 _FRESH_S = 60.0  # what was used within a refresh or two gives way to nothing
 _IDLE_S = 600.0
@@ -107,13 +107,7 @@ class KeptResults:
         result, is_same = _joined(parts, kept, self._symbols.overlay())
         memo = Memo()
         if is_same and old.memo is not None:
-            first, last = held.start_ms // steps.step_ms, int(held.times[-1]) // steps.step_ms
-            memo.heads = old.memo.heads
-            memo.blocks = {
-                block: texts
-                for block, texts in list(old.memo.blocks.items())
-                if first <= block * BLOCK_STEPS and (block + 1) * BLOCK_STEPS - 1 <= last
-            }
+            memo.before, memo.held = old.memo.written, (held.start_ms, int(held.times[-1]))
         return replace(result, times=steps.times, memo=memo)
 
     def _keep(self, place: Key, entry: _Entry) -> None:

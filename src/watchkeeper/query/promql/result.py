@@ -11,19 +11,19 @@ from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.ast import Type
 from watchkeeper.query.promql.matrix import Mask
 
-BLOCK_STEPS = 32
-
 
 @dataclass(slots=True)
 class Memo:
     """What a writer of answers leaves with one, for the next that has the same series and many of its steps.
 
-    heads   of the series
-    blocks  a text for each series, by block: number n is the steps n * BLOCK_STEPS … of those counted from time 0
+    written  by the writer; only it knows what this is
+    before   what was written of the answer that this one has steps of, the same series in the same order
+    held     the first and the last of these steps, Unix ms
     """
 
-    heads: object | None = None
-    blocks: dict[int, list[bytes]] = field(default_factory=dict)
+    written: object | None = None
+    before: object | None = None
+    held: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
