@@ -1,12 +1,13 @@
 """A result in columns, as JSON: what our own pages and data frames read without turning it round.
 
 {"status", "type", "times": [ms], "series": [{"labels", "values"}], "warnings"}; null is no sample, "+Inf", "-Inf" and
-"NaN" are strings
+"NaN" are strings; a native histogram is an object, as in Prometheus' answers
 """
 
 import numpy as np
 import orjson
 
+from watchkeeper.api.histogram_json import histogram_json
 from watchkeeper.query.promql.numerals import go_float
 from watchkeeper.query.promql.result import Result
 
@@ -32,7 +33,9 @@ def _cells(result: Result, row: int) -> bytes:
     odd = np.nonzero(present & ~np.isfinite(values))[0]
     if not len(odd):
         return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
-    cells: list[float | str] = values.tolist()
+    cells: list[float | str | orjson.Fragment] = values.tolist()
+    native = result.native()[row] if result.histograms else np.zeros(len(values), np.bool_)
     for at in odd.tolist():
-        cells[at] = go_float(float(values[at]))
+        fragment = orjson.Fragment(histogram_json(result.histogram(row, at))) if native[at] else None
+        cells[at] = go_float(float(values[at])) if fragment is None else fragment
     return orjson.dumps(cells)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
+from watchkeeper.api.histogram_json import histogram_json
 from watchkeeper.api.points_json import Points, Stamps, number_texts, points, stamp
 from watchkeeper.model.frame import Times
 from watchkeeper.query.promql.ast import Type
@@ -45,10 +46,19 @@ def _vector(result: Result) -> Sequence[bytes]:
         b'{"metric":' + orjson.dumps(labels[at]) + before + text + b'"]}'
         for at, text in zip(order.tolist(), texts, strict=True)
     ]
+    if result.histograms:
+        native = result.native()[order, 0]
+        before = b',"histogram":[' + stamp(int(result.times[0])) + b","
+        for row in np.flatnonzero(native).tolist():
+            at = int(order[row])
+            text = histogram_json(result.histogram(at, 0))
+            rows[row] = b'{"metric":' + orjson.dumps(labels[at]) + before + text + b"]}"
     return b"[", b",".join(rows), b"]"
 
 
 def _matrix(result: Result) -> Sequence[bytes | memoryview]:
+    if result.histograms:
+        return _mixed_matrix(result)
     memo, written, held = result.memo, None, (0, 0)
     if memo is not None:
         written, held = memo.before if isinstance(memo.before, _Written) else None, memo.held
@@ -75,6 +85,25 @@ def _written(result: Result, before: "_Written | None", held: tuple[int, int]) -
     if parts:
         parts[-1] = b"]}"
     return _Written(result.times, heads, _placed(b"".join(parts), heads, pieces))
+
+
+def _mixed_matrix(result: Result) -> Sequence[bytes]:
+    """Write series of floats, of histograms, or of both."""
+    labels, order = result.by_labels()
+    native = result.native()
+    floats = points(Stamps(result.times), result.values, result.present & ~native)
+    rows = []
+    for at in order.tolist():
+        steps = np.flatnonzero(native[at]).tolist()
+        written = [
+            b"[" + stamp(int(result.times[step])) + b"," + histogram_json(result.histogram(at, step)) + b"]"
+            for step in steps
+        ]
+        text = floats.text[floats.begins[at] : floats.ends[at]]
+        of_floats = b"".join((b',"values":[', text, b"]")) if len(text) else b""
+        of_histograms = b',"histograms":[' + b",".join(written) + b"]" if written else b""
+        rows.append(b'{"metric":' + orjson.dumps(labels[at]) + of_floats + of_histograms + b"}")
+    return b"[", b",".join(rows), b"]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def was_reset(now: Histogram, before: Histogram) -> bool:
 
 def _custom_was_reset(now: Histogram, before: Histogram) -> bool:
     bounds = _shared(now.bounds, before.bounds)
-    return _fell(_rebound(now, bounds), _rebound(before, bounds))
+    return _fell(rebound(now, bounds), rebound(before, bounds))
 
 
 def _fell(now: Buckets, before: Buckets) -> bool:
@@ -113,7 +113,7 @@ def _outside(side: Buckets, schema: int, threshold: float) -> Buckets:
 def _combine_custom(left: Histogram, right: Histogram, sign: float) -> tuple[Histogram, bool]:
     bounds = _shared(left.bounds, right.bounds)
     reconciled = not np.array_equal(left.bounds, right.bounds)
-    positive = _merge(_rebound(left, bounds), _rebound(right, bounds), sign)
+    positive = _merge(rebound(left, bounds), rebound(right, bounds), sign)
     return replace(left, bounds=bounds, positive=positive), reconciled
 
 
@@ -121,7 +121,7 @@ def _shared(one: Floats, other: Floats) -> Floats:
     return one if np.array_equal(one, other) else np.intersect1d(one, other)
 
 
-def _rebound(histogram: Histogram, bounds: Floats) -> Buckets:
+def rebound(histogram: Histogram, bounds: Floats) -> Buckets:
     """Merge custom buckets up to these bounds, each of which the histogram has."""
     if bounds is histogram.bounds or np.array_equal(bounds, histogram.bounds):
         return histogram.positive

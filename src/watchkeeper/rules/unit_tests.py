@@ -20,7 +20,8 @@ from watchkeeper.model.gotemplate import format_float
 from watchkeeper.model.gotemplate.lexer import quote
 from watchkeeper.model.labels import Labels, label_pairs
 from watchkeeper.query.promql.engine import Engine
-from watchkeeper.query.promql.script import nearly_equal, read_metric, read_sequence
+from watchkeeper.query.promql.notation import read_metric, read_sequence
+from watchkeeper.query.promql.script import nearly_equal
 from watchkeeper.rules.alerting import ALERT_NAME, AlertingRule, State
 from watchkeeper.rules.files import Duration, LabelTexts, RuleFile, Text, check_rules
 from watchkeeper.rules.order import steady_names

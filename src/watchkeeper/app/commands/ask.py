@@ -78,11 +78,30 @@ def _result_lines(data: dict[str, Any]) -> list[str]:
     if kind in ("scalar", "string"):
         return [f"{result[1]} @[{result[0]}]"]
     if kind == "vector":
-        return [f"{labels_text(one['metric'])} => {one['value'][1]} @[{one['value'][0]}]" for one in result]
+        return [f"{labels_text(one['metric'])} => {_point(one.get('value') or one['histogram'])}" for one in result]
     return [
-        "\n".join([f"{labels_text(one['metric'])} =>", *(f"{value} @[{when}]" for when, value in one["values"])])
+        "\n".join(
+            [f"{labels_text(one['metric'])} =>", *map(_point, [*one.get("values", ()), *one.get("histograms", ())])]
+        )
         for one in result
     ]
+
+
+def _point(point: list[Any]) -> str:
+    """Write a sample as promtool does.
+
+    source  github.com/prometheus/common, model/value_histogram.go
+    """
+    when, value = point
+    if isinstance(value, dict):
+        ends = ("(]", "[)", "()", "[]")
+        buckets = [
+            f"{ends[kind][0]}{lower},{upper}{ends[kind][1]}:{count}"
+            for kind, lower, upper, count in value.get("buckets", ())
+        ]
+        count, total = (f"{float(value[part]):f}" for part in ("count", "sum"))
+        value = f"Count: {count}, Sum: {total}, Buckets: [{' '.join(buckets)}]"
+    return f"{value} @[{when}]"
 
 
 @click.command()

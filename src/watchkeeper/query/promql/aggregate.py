@@ -12,7 +12,7 @@ from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import METRIC_NAME, Ints, LabelTable
 from watchkeeper.query.promql.ast import Aggregate
 from watchkeeper.query.promql.matrix import Mask, Vector, group
-from watchkeeper.query.promql.precise import two_sum
+from watchkeeper.query.promql.precise import compensated
 
 _CONDITION_MAX = 1000.0  # |a|+|b|+… may exceed |a+b+…| so many times before a plain sum is done again, compensated
 
@@ -95,20 +95,8 @@ def sums(rows: Grouped) -> Floats:
     for number, (start, stop) in enumerate(zip(rows.starts, np.append(rows.starts[1:], len(values)), strict=True)):
         here = columns[risky[number, columns]]
         if len(here):
-            total[number, here] = _compensated(values[start:stop, here])
+            total[number, here] = compensated(values[start:stop, here])
     return total
-
-
-def _compensated(values: Floats) -> Floats:
-    """Add along the first axis, pairwise, keeping what rounding loses."""
-    error = np.zeros_like(values)
-    while len(values) > 1:
-        if len(values) % 2:
-            pad = np.zeros((1, values.shape[1]))
-            values, error = np.concatenate([values, pad]), np.concatenate([error, pad])
-        values, lost = two_sum(values[::2], values[1::2])
-        error = error[::2] + error[1::2] + lost
-    return np.asarray(values[0] + error[0])
 
 
 def averages(rows: Grouped) -> Floats:

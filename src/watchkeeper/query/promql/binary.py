@@ -10,6 +10,8 @@ from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import METRIC_NAME, Ints, LabelTable
 from watchkeeper.query.promql.ast import Binary, Matching
 from watchkeeper.query.promql.context import Query
+from watchkeeper.query.promql.histograms import binary as histograms
+from watchkeeper.query.promql.histograms.trim import TRIMS
 from watchkeeper.query.promql.lexer import go_quote
 from watchkeeper.query.promql.matrix import (
     METADATA,
@@ -34,17 +36,36 @@ def binary(query: Query, node: Binary, left: Value, right: Value) -> Value:
         return _SETS[node.op](query, node, left, right) if node.op in _SETS else _vectors(query, node, left, right)
     if isinstance(left, Vector):
         assert isinstance(right, Scalar)
-        return _with_scalar(node, left, left.values, right.values)
+        return _with_scalar(query, node, left, left.values, right.values)
     assert isinstance(left, Scalar) and isinstance(right, Vector)
-    return _with_scalar(node, right, left.values, right.values)
+    return _with_scalar(query, node, right, left.values, right.values)
 
 
-def _with_scalar(node: Binary, vector: Vector, left: Floats, right: Floats) -> Vector:
+def _with_scalar(query: Query, node: Binary, vector: Vector, left: Floats, right: Floats) -> Vector:
+    keeps = node.op in TRIMS or (node.op in COMPARISONS and not node.return_bool)
+    values, present = _computed(query, node, (left, right), vector.present)
+    if keeps:
+        return Vector(vector.labels, values if node.op in TRIMS else vector.values, present)
+    return nameless(Vector(vector.labels, values, present))
+
+
+def _computed(query: Query, node: Binary, sides: tuple[Floats, Floats], present: Mask) -> tuple[Floats, Mask]:
+    """Apply an operator other than a set operator, a cell at a time.
+
+    sides    float64 each, of the result's shape, or of the steps alone
+    present  where both sides have a sample
+    returns  values, and where there is a result
+    """
+    native = histograms.among(query, *sides, present)
+    if node.op in TRIMS:  # of histograms alone
+        found = np.broadcast_to(sides[0], present.shape), present
+        return histograms.replaced(query, node, sides, present, found)
     if node.op in COMPARISONS and not node.return_bool:
         with np.errstate(invalid="ignore"):
-            kept = COMPARISONS[node.op](left, right)
-        return Vector(vector.labels, vector.values, vector.present & kept)
-    return nameless(Vector(vector.labels, compute(node.op, left, right), vector.present))
+            found = np.broadcast_to(sides[0], present.shape), present & COMPARISONS[node.op](*sides)
+    else:
+        found = compute(node.op, *sides), present
+    return found if native is None else histograms.replaced(query, node, sides, native, found)
 
 
 # --- vector and vector --------------------------------------------------------------------------------------
@@ -84,12 +105,7 @@ def _vectors(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:
     if matching.card == "one-to-one":
         _check_one_to_one(present, many_ids[many_at])
     sides = (one_values, many_values) if swapped else (many_values, one_values)
-    if node.op in COMPARISONS and not node.return_bool:
-        with np.errstate(invalid="ignore"):
-            present &= COMPARISONS[node.op](*sides)
-        values = sides[0]
-    else:
-        values = compute(node.op, *sides)
+    values, present = _computed(query, node, sides, present)
     labels = _result_labels(node, matching, many.labels.take(many_at), one.labels.take(one_at))
     result = Vector(labels, values, present)
     return _checked(matching, result)
@@ -176,7 +192,7 @@ def _braced(labels: dict[str, str]) -> str:
 
 def _result_labels(node: Binary, matching: Matching, many: LabelTable, one: LabelTable) -> LabelTable:
     labels = many
-    if node.op not in COMPARISONS or node.return_bool:
+    if node.op not in TRIMS and (node.op not in COMPARISONS or node.return_bool):
         labels = without_name(labels)
     if matching.card == "one-to-one":
         return labels.keep(matching.labels) if matching.on else labels.drop(matching.labels)

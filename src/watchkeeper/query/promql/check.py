@@ -43,6 +43,8 @@ def binary(node: Binary, written: Matching | None, op_start: int) -> Fault | Non
     for side in (node.lhs, node.rhs):
         if side.type not in (Type.SCALAR, Type.VECTOR):
             return Fault("binary expression must contain only scalar and instant vector types", side.start)
+    if node.op in ("</", ">/") and left is Type.SCALAR:
+        return Fault(f'operator "{node.op}" trims histograms: want an instant vector before it', node.lhs.start)
     both_scalar = left is Type.SCALAR and right is Type.SCALAR
     if node.op in COMPARISONS and both_scalar and not node.return_bool:
         return Fault("comparisons between scalars must use BOOL modifier", op_start)

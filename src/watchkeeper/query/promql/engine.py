@@ -139,6 +139,7 @@ class Engine:
         expr = settled(self.parse(text), steps.start_ms, steps.end_ms, 0 if instant else steps.step_ms)
         query = Query(self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text, self._thinned)
         query.is_range = not instant
+        query.expr = expr
         query.trace = terms.trace
         if terms.counting:
             query.tally = terms.tally = Tally(len(steps))
@@ -203,15 +204,17 @@ def _result(query: Query, value: Value, steps: Steps, *, instant: bool) -> Resul
     if not value.present.all():
         seen = ever(value.present)
         value = value if seen.all() else value.take(seen)
+    values, histograms = query.histograms.used(value.values, value.present)
     return Result(
         kind,
         value.labels,
         steps.times,
-        value.values,
+        values,
         value.present,
         value.ordered and instant,
         warnings=query.notes.warnings,
         infos=query.notes.infos,
+        histograms=histograms,
     )
 
 
@@ -232,14 +235,16 @@ def _samples(query: Query, ranges: RangeVector) -> Result:
         columns = np.searchsorted(times, at)
         values[series, columns], present[series, columns] = numbers, True
     seen = ever(present)
+    values, histograms = query.histograms.used(values[seen], present[seen])
     return Result(
         Type.MATRIX,
         ranges.labels.take(seen),
         times,
-        values[seen],
+        values,
         present[seen],
         warnings=query.notes.warnings,
         infos=query.notes.infos,
+        histograms=histograms,
     )
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from watchkeeper.model.frame import Floats
-from watchkeeper.model.labels import LabelTable
-from watchkeeper.query.promql import aggregate, binary, extended, info, rank, select, thinned
+from watchkeeper.model.labels import Ints, LabelTable
+from watchkeeper.query.promql import binary, extended, info, rank, select, thinned
 from watchkeeper.query.promql.ast import (
     Aggregate,
     Binary,
@@ -31,6 +31,10 @@ from watchkeeper.query.promql.context import Query, Steps
 from watchkeeper.query.promql.functions import table
 from watchkeeper.query.promql.functions.absent import absent_labels
 from watchkeeper.query.promql.functions.applied import Applied
+from watchkeeper.query.promql.histogram_table import without
+from watchkeeper.query.promql.histograms import aggregate
+from watchkeeper.query.promql.histograms import windows as histogram_windows
+from watchkeeper.query.promql.histograms.binary import negated
 from watchkeeper.query.promql.lexer import go_quote
 from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, ever, nameless
 from watchkeeper.query.promql.tally import Tally
@@ -144,7 +148,7 @@ def _unary(query: Query, node: Unary, steps: Steps) -> Value:
     if isinstance(value, Scalar):
         return Scalar(-value.values)
     assert isinstance(value, Vector)
-    return nameless(Vector(value.labels, -value.values, value.present))
+    return nameless(Vector(value.labels, negated(query, value), value.present))
 
 
 def _binary(query: Query, node: Binary, steps: Steps) -> Value:
@@ -163,9 +167,10 @@ def _aggregate(query: Query, node: Aggregate, steps: Steps) -> Value:
     vector = evaluate(query, node.expr, steps)
     assert isinstance(vector, Vector)
     if node.param is None:
-        found = aggregate.aggregate(node, vector)
+        found = aggregate.aggregate(query, node, vector)
     else:
-        found = rank.aggregate(query, node, vector, evaluate(query, node.param, steps))
+        of_floats = aggregate.of_floats(query, node, vector)
+        found = rank.aggregate(query, node, of_floats, evaluate(query, node.param, steps))
     query.budget.release(vector.values.size)
     return _charged(query, found)
 
@@ -184,8 +189,16 @@ def _call(query: Query, node: Call, steps: Steps) -> Value:
     if any(arg.type is Type.MATRIX for arg in node.args):
         return _charged(query, _range_call(query, node, steps))
     args = [evaluate(query, arg, steps) for arg in node.args]
+    if query.histograms and node.name not in table.OF_HISTOGRAMS:
+        args = [_of_floats(query, arg) for arg in args]
     with np.errstate(all="ignore"):
         return _charged(query, table.VECTOR[node.name](Applied(node, args, query, steps)))
+
+
+def _of_floats(query: Query, value: Value) -> Value:
+    if not isinstance(value, Vector):
+        return value
+    return without(value, query.histograms.where(value.values, value.present))
 
 
 def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
@@ -208,7 +221,8 @@ def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
         return answer if gone.any() else answer.take(np.zeros(0, np.int64))
     if node.name == "quantile_over_time" and ranges.samples().any():
         rank.warn_of_quantile(query, node.args[0], numbers[0])
-    return _ranged(query, node, ranges.labels, *ranges.apply(_with_numbers(table.RANGE[node.name], numbers)))
+    function = _with_numbers(table.RANGE[node.name], numbers)
+    return _ranged(query, node, ranges.labels, *histogram_windows.apply(query, node, ranges, function))
 
 
 def _ranged(query: Query, node: Call, labels: LabelTable, values: Floats, present: Mask) -> Vector:
@@ -216,7 +230,7 @@ def _ranged(query: Query, node: Call, labels: LabelTable, values: Floats, presen
     if not seen.all():
         labels, values, present = labels.take(seen), values[seen], present[seen]
     if node.name in ("rate", "increase"):
-        _inform_of_gauges(query, node, labels)
+        _inform_of_gauges(query, node, labels, values, present)
     vector = Vector(labels, values, present)
     return vector if node.name in table.KEEP_NAME else nameless(vector)
 
@@ -224,11 +238,11 @@ def _ranged(query: Query, node: Call, labels: LabelTable, values: Floats, presen
 def _extended_call(query: Query, node: Call, selector: MatrixSelector, steps: Steps) -> Vector:
     ranges, values, present = extended.moved(query, node, selector, steps)
     if query.tally is not None:
-        query.tally.add(ranges.samples())
+        query.tally.add(_touched(query, ranges))
     seen = ever(present)
     labels = ranges.labels.take(seen)
     if node.name in ("rate", "increase"):
-        _inform_of_gauges(query, node, labels)
+        _inform_of_gauges(query, node, labels, values[seen], present[seen])
     return nameless(Vector(labels, values[seen], present[seen]))
 
 
@@ -243,10 +257,12 @@ def _with_numbers(
     return apply
 
 
-def _inform_of_gauges(query: Query, node: Call, labels: LabelTable) -> None:
-    """Say which metrics with a result may be no counters."""
+def _inform_of_gauges(query: Query, node: Call, labels: LabelTable, values: Floats, present: Mask) -> None:
+    """Say which metrics with a result may be no counters; native histograms say it themselves."""
     if "__name__" not in labels.names:
         return
+    which = query.histograms.where(values, present)
+    labels = labels if which is None else labels.take(ever(present & ~which))
     arg = unwrapped(node.args[0])
     place = replace(arg, start=0) if isinstance(arg, Subquery) else arg  # Prometheus forgets where a subquery stood
     codes = np.unique(labels.column("__name__"))
@@ -274,8 +290,22 @@ def _ranges(query: Query, expr: Expr, steps: Steps) -> RangeVector:
         assert isinstance(node, Subquery), node
         ranges = _subquery(query, node, steps)
     if query.tally is not None:
-        query.tally.add(ranges.samples())
+        query.tally.add(_touched(query, ranges))
     return ranges
+
+
+def _touched(query: Query, ranges: RangeVector) -> Ints:
+    """Count the samples that the windows of each step cover, a histogram by its size; int64[steps]."""
+    counts = ranges.samples()
+    for block in ranges.blocks:
+        which = query.histograms.where(block.values)
+        if which is not None:
+            before = np.zeros((len(block.values), len(block.times) + 1), np.int64)
+            more = np.zeros(block.values.shape, np.int64)
+            more[which] = query.histograms.sizes(block.values[which]) - 1
+            np.cumsum(more, axis=1, out=before[:, 1:])
+            counts += (before[:, block.hi] - before[:, block.lo]).reshape(block.shape).sum(axis=0)
+    return counts
 
 
 def _subquery(query: Query, node: Subquery, steps: Steps) -> RangeVector:
@@ -292,6 +322,7 @@ def _subquery(query: Query, node: Subquery, steps: Steps) -> RangeVector:
     vector = evaluate(query, node.expr, inner) if len(inner) else select.empty_vector(query, inner)
     query.tally = tally
     assert isinstance(vector, Vector)
+    vector = query.histograms.with_unknown_resets(vector)
     if not len(vector.labels) or not len(inner):
         return RangeVector(select.empty_vector(query, steps).labels, [], len(steps))
     frame = windows_over(np.ascontiguousarray(vector.values), vector.present, inner.times, vector.labels)

@@ -30,6 +30,8 @@ def info(query: Query, node: Call, base: Vector, steps: Steps) -> Vector:
     at, offset_ms = _moment(node.args[0]) or (None, 0)
     wanted = VectorSelector(node.start, node.end, "", (*names, *data), offset_ms, at)
     found = select.select_times(query, wanted, steps)
+    if query.histograms:
+        _refuse_histograms(query, select.select_vector(query, wanted, steps))
     required = any(not one.matches_empty for one in data)
     rest = base.take(np.nonzero(~ignored)[0])
     pieces = [base.take(np.nonzero(ignored)[0]), *_enriched(query, rest, found, {one.name for one in data}, required)]
@@ -38,6 +40,13 @@ def info(query: Query, node: Call, base: Vector, steps: Steps) -> Vector:
     present = np.concatenate([piece.present for piece in pieces])
     seen = ever(present)
     return unique_series(Vector(labels.take(seen), values[seen], present[seen]))
+
+
+def _refuse_histograms(query: Query, found: Vector) -> None:
+    which = query.histograms.where(found.values, found.present)
+    if which is not None:
+        name = found.labels.take(ever(which)).values(METRIC_NAME)[0]
+        raise BadQuery(f"this should be an info metric, with float samples: {name}")
 
 
 def _matchers(node: Call) -> tuple[tuple[Matcher, ...], tuple[Matcher, ...]]:

@@ -15,8 +15,10 @@ import numpy as np
 
 from watchkeeper.model import metrics
 from watchkeeper.model.doors import Changing
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.query.promql.context import Steps
+from watchkeeper.query.promql.histogram_table import pruned, renumbered
 from watchkeeper.query.promql.matrix import ever, group
 from watchkeeper.query.promql.reach import Reach
 from watchkeeper.query.promql.result import Memo, Result
@@ -24,6 +26,7 @@ from watchkeeper.query.promql.result import Memo, Result
 _STEPS_MIN = 16  # shorter answers are evaluated each time
 _POINT_BYTES = 9 + 37  # value, presence, JSON text and its length
 _ENTRY_BYTES = 4000
+_HISTOGRAM_BYTES = 2000
 _FRESH_S = 60.0  # what was used within a refresh or two gives way to nothing
 _IDLE_S = 600.0
 
@@ -130,7 +133,8 @@ class KeptResults:
 
 
 def _size_of(result: Result) -> int:
-    return _ENTRY_BYTES + len(result.labels) * 400 + result.values.size * _POINT_BYTES
+    histograms = len(result.histograms) * _HISTOGRAM_BYTES
+    return _ENTRY_BYTES + len(result.labels) * 400 + result.values.size * _POINT_BYTES + histograms
 
 
 def _joined(parts: Sequence[Result], kept: Result, symbols: Symbols) -> tuple[Result, bool]:
@@ -139,6 +143,8 @@ def _joined(parts: Sequence[Result], kept: Result, symbols: Symbols) -> tuple[Re
     infos = list(dict.fromkeys(text for part in parts for text in part.infos))
     tables = [_recoded(part.labels, symbols) for part in parts]
     whole = replace(kept, labels=tables[parts.index(kept)], warnings=warnings, infos=infos)
+    if any(part.histograms for part in parts):
+        parts, whole = _one_table(parts, whole)
     if all(_equal(table, whole.labels) for table in tables):
         values = np.concatenate([part.values for part in parts], axis=1)
         present = np.concatenate([part.present for part in parts], axis=1)
@@ -156,9 +162,22 @@ def _joined(parts: Sequence[Result], kept: Result, symbols: Symbols) -> tuple[Re
             row, column = row + len(part.labels), column + len(part.times)
         whole = replace(whole, labels=labels.take(first))
     seen = ever(present)
+    if whole.histograms:
+        values, held = pruned(values, replace(whole, values=values, present=present).native(), whole.histograms)
+        whole = replace(whole, histograms=held)
     if seen.all():
         return replace(whole, values=values, present=present), ids is None
     return replace(whole, labels=whole.labels.take(seen), values=values[seen], present=present[seen]), False
+
+
+def _one_table(parts: Sequence[Result], whole: Result) -> tuple[list[Result], Result]:
+    """Let the cells of all parts be places in one table of histograms."""
+    held: list[Histogram] = []
+    moved = []
+    for part in parts:
+        moved.append(replace(part, values=renumbered(part.values, len(held))))
+        held += part.histograms
+    return moved, replace(whole, histograms=held)
 
 
 def _equal(left: LabelTable, right: LabelTable) -> bool:

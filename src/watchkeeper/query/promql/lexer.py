@@ -14,7 +14,9 @@ _WORD_OPERATORS = frozenset({"and", "or", "unless", "atan2"})
 _KEYWORDS = frozenset(
     {"bool", "by", "end", "group_left", "group_right", "ignoring", "offset", "on", "start", "without"}
 )
-_OPERATORS = frozenset({"+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">=", "=~", "!~", "=", "@"})
+_OPERATORS = frozenset(
+    {"+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">=", "</", ">/", "=~", "!~", "=", "@"}
+)
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 _TOKEN = re.compile(
@@ -26,7 +28,7 @@ _TOKEN = re.compile(
   | (?P<badnumber>\.?[0-9][\w.]*)
   | (?P<word>[a-zA-Z_][a-zA-Z0-9_]*(?::[a-zA-Z0-9_:]*)?|:[a-zA-Z0-9_:]*)
   | (?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`[^`]*`)
-  | (?P<sign>=~|!~|==|!=|<=|>=|[-+*/%^@=<>(){}\[\],])
+  | (?P<sign>=~|!~|==|!=|<=|>=|</|>/|[-+*/%^@=<>(){}\[\],])
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )

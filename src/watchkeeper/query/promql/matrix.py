@@ -115,9 +115,8 @@ def joined_rows(vector: Vector, ids: Ints, first: Ints, fault: str) -> Vector:
     count = np.add.reduceat(present.astype(np.int32), starts, axis=0)
     if (count > 1).any():
         raise BadQuery(fault)
-    values = np.add.reduceat(np.where(present, vector.values[order], 0.0), starts, axis=0)
-    only = np.bincount(ids, minlength=len(first)) == 1  # -0 + 0 is +0: rows that stand alone are kept bit by bit
-    values[only] = vector.values[first[only]]
+    bits = np.where(present, vector.values[order], 0.0).view(np.uint64)  # one of a group's: kept bit by bit
+    values = np.bitwise_or.reduceat(bits, starts, axis=0).view(np.float64)
     return Vector(vector.labels.take(first), values, count > 0, vector.ordered)
 
 

@@ -1,14 +1,15 @@
 """Samples in memory behind the store's reading door: for scripts, unit tests of rules, and our own tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from watchkeeper.model.frame import ABSENT, FrameSlice, MetricMetadata, is_absent
+from watchkeeper.model.frame import ABSENT, Floats, FrameSlice, MetricMetadata, histogram_cells, is_absent
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols, label_pairs
 from watchkeeper.model.matchers import Matcher, match_table
 
-Samples = Sequence[tuple[int, float]]
+Samples = Sequence[tuple[int, float | Histogram]]
 
 
 class MemoryReader:
@@ -16,7 +17,7 @@ class MemoryReader:
 
     def __init__(self) -> None:
         self._symbols = Symbols()
-        self._series: dict[tuple[tuple[str, str], ...], dict[int, float]] = {}
+        self._series: dict[tuple[tuple[str, str], ...], dict[int, float | Histogram]] = {}
         self._frame: FrameSlice | None = None
 
     @property
@@ -36,11 +37,12 @@ class MemoryReader:
         if self._frame is None:
             times = np.unique(np.array([at for points in self._series.values() for at in points], np.int64))
             values = np.full((len(self._series), len(times)), ABSENT)
+            held: list[Histogram] = []
             for row, points in enumerate(self._series.values()):
                 at = np.searchsorted(times, np.fromiter(points, np.int64, len(points)))
-                values[row, at] = np.fromiter(points.values(), np.float64, len(points))
+                values[row, at] = _cells(points.values(), held)
             labels = LabelTable.from_labels([dict(pairs) for pairs in self._series], self._symbols)
-            self._frame = FrameSlice(labels, times, values, gaps=True)
+            self._frame = FrameSlice(labels, times, values, gaps=True, histograms=held)
         return self._frame
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[FrameSlice]:
@@ -53,7 +55,8 @@ class MemoryReader:
         labels = frame.labels.take(np.nonzero(chosen)[0][some])
         if not some.any():
             return []
-        return [FrameSlice(labels, frame.times[here], np.ascontiguousarray(values[some]), gaps=True)]
+        values = np.ascontiguousarray(values[some])
+        return [FrameSlice(labels, frame.times[here], values, gaps=True, histograms=frame.histograms)]
 
     def series(self, selectors: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> LabelTable:
         """Give the labels of the series that match any selector."""
@@ -73,3 +76,15 @@ class MemoryReader:
     def metadata(self) -> Mapping[str, Sequence[MetricMetadata]]:
         """Give nothing: series are added without."""
         return {}
+
+
+def _cells(samples: Collection[float | Histogram], held: list[Histogram]) -> Floats:
+    """Give the cells of samples; histograms are added to those held already."""
+    cells = np.zeros(len(samples))
+    for at, sample in enumerate(samples):
+        if isinstance(sample, Histogram):
+            cells[at : at + 1] = histogram_cells(np.array([len(held)]))
+            held.append(sample)
+        else:
+            cells[at] = sample
+    return cells

@@ -64,6 +64,26 @@ def fraction(lower: float, upper: float, histogram: Histogram) -> float:
     return (_rank(upper, histogram) - _rank(lower, histogram)) / histogram.count
 
 
+def has_unknown(histogram: Histogram) -> bool:
+    """Tell whether NaN was observed: it counts, in no bucket."""
+    if not math.isnan(histogram.sum):
+        return False
+    return sum(bucket.count for bucket in histogram.spread()) < histogram.count
+
+
+def average(histogram: Histogram) -> float:
+    """Give the mean of the observations; NaN without any."""
+    if histogram.count == 0:
+        return math.nan if histogram.sum == 0 or math.isnan(histogram.sum) else math.copysign(math.inf, histogram.sum)
+    return histogram.sum / histogram.count
+
+
+def deviation(histogram: Histogram) -> float:
+    """Estimate the standard deviation of the observations."""
+    found = variance(histogram)
+    return math.sqrt(found) if found >= 0 else math.nan
+
+
 def variance(histogram: Histogram) -> float:
     """Estimate the variance of the observations, each taken for the middle of its bucket."""
     if histogram.count == 0:
@@ -82,13 +102,19 @@ def _middle(bucket: Bucket, histogram: Histogram) -> float:
 
 
 def _ends(bucket: Bucket, histogram: Histogram) -> tuple[float, float]:
-    """Give a bucket's bounds; the zero bucket of observations of one sign lies on that side of 0."""
+    """Give a bucket's bounds."""
     if not histogram.custom and bucket.lower <= 0 <= bucket.upper:
-        if len(histogram.positive) and not len(histogram.negative):
-            return 0.0, bucket.upper
-        if len(histogram.negative) and not len(histogram.positive):
-            return bucket.lower, 0.0
+        return zero_ends(histogram)
     return bucket.lower, bucket.upper
+
+
+def zero_ends(histogram: Histogram) -> tuple[float, float]:
+    """Give the bounds of the zero bucket; that of observations of one sign lies on that side of 0."""
+    edge = histogram.zero_threshold
+    one_sided = bool(len(histogram.positive)) is not bool(len(histogram.negative))
+    if not one_sided:
+        return -edge, edge
+    return (0.0, edge) if len(histogram.positive) else (-edge, 0.0)
 
 
 def _rank(value: float, histogram: Histogram) -> float:

@@ -38,9 +38,10 @@ from watchkeeper.query.promql.signatures import EXPERIMENTAL_AGGREGATORS, SIGNAT
 
 _POWER = {
     "or": 1, "and": 2, "unless": 2,
-    "==": 3, "!=": 3, "<": 3, "<=": 3, ">": 3, ">=": 3,
+    "==": 3, "!=": 3, "<": 3, "<=": 3, ">": 3, ">=": 3, "</": 3, ">/": 3,
     "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "atan2": 5, "^": 6,
 }  # fmt: skip
+_TRIMS = frozenset({"</", ">/"})
 _PARAMETER_AGGREGATORS = frozenset({"topk", "bottomk", "quantile", "count_values", "limitk", "limit_ratio"})
 _MATCH_OPS = frozenset({"=", "!=", "=~", "!~"})
 _FILLS = frozenset({"fill", "fill_left", "fill_right"})
@@ -130,6 +131,8 @@ class _Parser(DurationParser):
         self._operators += 1
         if self._operators > _OPERATORS_MAX:
             self.fail(f"expression has more than {_OPERATORS_MAX} operators", token.start)
+        if op in _TRIMS and not self._experimental:
+            self.fail("unexpected <op:/>", token.start + 1)
         return_bool, matching = self._modifiers(op)
         right = self._expr(binding - 1 if op == "^" else binding)  # ^ alone groups from the right
         both = left.type is Type.VECTOR and right.type is Type.VECTOR

@@ -17,6 +17,18 @@ def two_sum(left: Floats, right: Floats) -> tuple[Floats, Floats]:
     return total, np.where(np.isfinite(total), lost, 0.0)
 
 
+def compensated(values: Floats) -> Floats:
+    """Add along the first axis, pairwise, keeping what rounding loses."""
+    error = np.zeros_like(values)
+    while len(values) > 1:
+        if len(values) % 2:
+            pad = np.zeros((1, values.shape[1]))
+            values, error = np.concatenate([values, pad]), np.concatenate([error, pad])
+        values, lost = two_sum(values[::2], values[1::2])
+        error = error[::2] + error[1::2] + lost
+    return np.asarray(values[0] + error[0])
+
+
 def quantiles(cells: Floats, counts: Ints, quantile: Floats) -> Floats:
     """Give a quantile along the last axis, interpolating between neighbours; NaN sorts as the lowest value.
 

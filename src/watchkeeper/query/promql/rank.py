@@ -15,7 +15,8 @@ from watchkeeper.query.promql.aggregate import grouping
 from watchkeeper.query.promql.ast import Aggregate, Expr
 from watchkeeper.query.promql.context import Query
 from watchkeeper.query.promql.lexer import go_quote
-from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, ever, unique_series
+from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, ever, group
+from watchkeeper.query.promql.native import text as histogram_text
 from watchkeeper.query.promql.numerals import go_float, go_general
 from watchkeeper.query.promql.precise import quantiles
 
@@ -115,21 +116,38 @@ def _quantile(query: Query, node: Aggregate, vector: Vector, quantile: Floats) -
 
 def _count_values(query: Query, node: Aggregate, vector: Vector, label: str) -> Vector:
     """Count the series of each value, under a label that holds the value."""
-    if not label:
-        raise BadQuery(f"invalid label name {go_quote(label)}")
+    if not label or "\ufffd" in label:  # bytes that are no UTF-8
+        assert node.param is not None
+        raise BadQuery(f"invalid label name {query.text[node.param.start : node.param.end] or go_quote(label)}")
     if not len(vector.labels):
         return vector
     ids, _, labels = grouping(node, vector.labels)
     row, step = np.nonzero(vector.present)
-    values = vector.values[row, step] + 0.0  # -0 and 0 are one value
+    with np.errstate(invalid="ignore"):
+        values = vector.values[row, step] + 0.0  # -0 and 0 are one value
     distinct, which = np.unique(values, return_inverse=True)
     texts = [go_float(value) for value in distinct.tolist()]
+    native = query.histograms.where(vector.values[row, step])
+    if native is not None:
+        texts, which = _with_texts_of_histograms(query, texts, which, vector.values[row, step], native)
     codes = np.array([query.symbols.code(text) for text in texts], np.int32)
-    pairs, inverse = np.unique(ids[row] * len(distinct) + which, return_inverse=True)
-    counts = np.zeros((len(pairs), vector.values.shape[1]))
-    np.add.at(counts, (inverse, step), 1.0)
-    table = labels.take(pairs // len(distinct)).replaced(label, codes[pairs % len(distinct)])
-    return unique_series(Vector(table, counts, counts > 0))
+    pairs, inverse = np.unique(ids[row] * len(texts) + which, return_inverse=True)
+    table = labels.take(pairs // len(texts)).replaced(label, codes[pairs % len(texts)])
+    same, first = group(table)  # the label may be one that groups differed by
+    counts = np.zeros((len(first), vector.values.shape[1]))
+    np.add.at(counts, (same[inverse], step), 1.0)
+    return Vector(table.take(first), counts, counts > 0)
+
+
+def _with_texts_of_histograms(
+    query: Query, texts: list[str], which: Ints, cells: Floats, native: Mask
+) -> tuple[list[str], Ints]:
+    """Let the cells of histograms count by their texts: more texts, and which of them each cell has."""
+    numbers: dict[str, int] = {}
+    at = [numbers.setdefault(histogram_text(one), len(numbers)) for one in query.histograms.at(cells[native])]
+    which = np.array(which)
+    which[native] = len(texts) + np.array(at)
+    return [*texts, *numbers], which
 
 
 def _limit_ratio(query: Query, node: Aggregate, vector: Vector, ratio: Floats) -> Vector:

@@ -1,12 +1,14 @@
 """The answer to a query."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 
 from watchkeeper.model.doors import AlertSample
-from watchkeeper.model.frame import Floats, Times
+from watchkeeper.model.frame import Floats, Times, histogram_numbers, is_histogram
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.ast import Type
 from watchkeeper.query.promql.matrix import Mask
@@ -38,6 +40,7 @@ class Result:
     ordered   whether the order of the series means something (sort, topk)
     text      of a string
     memo      of an answer that is kept for the next query
+    histograms  what cells of `values` stand for, as in model.frame; empty when none does
     """
 
     kind: Type
@@ -50,6 +53,15 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     infos: list[str] = field(default_factory=list)
     memo: Memo | None = None
+    histograms: Sequence[Histogram] = ()
+
+    def native(self) -> Mask:
+        """Say which cells are native histograms; bool[n, steps]."""
+        return self.present & is_histogram(self.values)
+
+    def histogram(self, row: int, step: int) -> Histogram:
+        """Give the histogram that a cell stands for."""
+        return self.histograms[int(histogram_numbers(self.values[row : row + 1, step])[0])]
 
     def samples(self) -> list[AlertSample]:
         """Give the elements of an instant query's answer; a scalar is one without labels."""

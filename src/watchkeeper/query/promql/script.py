@@ -13,35 +13,40 @@ import numpy as np
 
 from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.errors import BadInput, WatchkeeperError
-from watchkeeper.model.frame import STALE
-from watchkeeper.model.labels import METRIC_NAME
+from watchkeeper.model.frame import Floats
+from watchkeeper.model.histogram import Hint, Histogram
 from watchkeeper.model.pattern import compile_pattern
 from watchkeeper.query.promql.ast import Type, VectorSelector
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.lexer import unquote
 from watchkeeper.query.promql.memory import MemoryReader
-from watchkeeper.query.promql.numerals import go_parse
+from watchkeeper.query.promql.native import text as histogram_text
+from watchkeeper.query.promql.notation import (
+    Key,
+    Sample,
+    as_stored,
+    begins_with_metric,
+    read_metric,
+    read_number,
+    read_samples,
+    with_custom_buckets,
+)
 from watchkeeper.query.promql.parser import parse, walk
 from watchkeeper.query.promql.result import Result
 from watchkeeper.query.settings import QuerySettings
 
 _EPSILON = 1e-6  # of the relative difference, as upstream
+_HINT = "counter_reset_hint:unknown"  # else an unknown hint is one that the script does not mind
 _LOAD = re.compile(r"load(_with_nhcb)?\s+(\S+)\s*", re.ASCII)
 _INSTANT = re.compile(r"eval(_\w+)?\s+instant\s+(?:at\s+(\S+)\s+)?(.+)", re.DOTALL)
 _RANGE = re.compile(r"eval(_\w+)?\s+range\s+from\s+(\S+)\s+to\s+(\S+)\s+step\s+(\S+)\s+(.+)", re.DOTALL)
-_NUMBER = r"(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|inf|nan|0x[0-9a-f]+)"
-_ITEM = re.compile(rf"([-+]?{_NUMBER}|_|stale)([-+]{_NUMBER})?(?:x(\d+))?", re.IGNORECASE)
-_METRIC = re.compile(
-    r"""([a-zA-Z_:][\w:]*)?\s*(\{(?!\{)(?:[^"'}]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')*\})?""", re.ASCII
-)
-_PAIR = re.compile(r"""(?:([a-zA-Z_]\w*|"(?:\\.|[^"\\])*")\s*=\s*)?("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""", re.ASCII)
-_STEPS_MAX = 100_000
 
-Key = tuple[tuple[str, str], ...]
+
+Points = list[tuple[int, Sample]]
 
 
 class Unsupported(Exception):
-    """The script asks for something that is not there, such as native histograms."""
+    """The script asks for something that is not there: start timestamps of samples."""
 
 
 @dataclass(slots=True)
@@ -59,14 +64,14 @@ class Verdict:
 class _Expect:
     """What an eval command expects."""
 
-    results: list[tuple[Key, list[float | None]]] = field(default_factory=list)
+    results: list[tuple[Key, list[Sample | None]]] = field(default_factory=list)
     scalar: float | None = None
     text: str | None = None
-    matrix: list[tuple[Key, list[tuple[int, float]]]] | None = None
+    matrix: list[tuple[Key, Points]] | None = None
     notes: list[tuple[str, str, str]] = field(default_factory=list)
     fails: bool = False
     ordered: bool = False
-    nothing_about_notes: bool = True
+    all_hints: bool = False
 
 
 class Script:
@@ -76,7 +81,7 @@ class Script:
         self.name, self._settings = name, settings or QuerySettings(experimental_functions=True)
         self._lines = text.split("\n")
         self._reader = MemoryReader()
-        self._native = MemoryReader()
+        self._started = MemoryReader()  # series with start timestamps
         self.verdicts: list[Verdict] = []
 
     def run(self) -> list[Verdict]:
@@ -87,7 +92,7 @@ class Script:
         for number, command, block in self._commands():
             word = command.split(None, 1)[0]
             if word == "clear":
-                self._reader, self._native = MemoryReader(), MemoryReader()
+                self._reader, self._started = MemoryReader(), MemoryReader()
             elif word in ("load", "load_with_nhcb"):
                 self._load(command, block)
             elif word.startswith("eval"):
@@ -118,17 +123,17 @@ class Script:
         if found is None:
             raise BadInput(f"{self.name}: cannot read {command!r}: want load <step>")
         step_ms = parse_duration(found.group(2))
+        series: dict[Key, Points] = {}
         for line in block:
             key, rest = read_metric(line)
-            if "{{" in rest or "}}" in rest or "@st" in rest:
-                self._native.add(dict(key), [(0, 1.0)])
-                continue
-            name = dict(key).get(METRIC_NAME, "")
-            if found.group(1) and name.endswith("_bucket"):
-                self._native.add({**dict(key), METRIC_NAME: name.removesuffix("_bucket"), "le": ""}, [(0, 1.0)])
-            values = read_sequence(rest)
-            samples = [(at * step_ms, value) for at, value in enumerate(values) if value is not None]
-            self._reader.add(dict(key), samples)
+            if rest.startswith("@st"):
+                self._started.add(dict(key), [(0, 1.0)])
+            else:
+                series[key] = [(at * step_ms, one) for at, one in enumerate(read_samples(rest)) if one is not None]
+        native = with_custom_buckets(series) if found.group(1) else {}
+        for key, points in (*series.items(), *native.items()):
+            stored = as_stored([one for _, one in points])
+            self._reader.add(dict(key), list(zip((at for at, _ in points), stored, strict=True)))
 
     # --- eval -------------------------------------------------------------------------------------------------
 
@@ -142,7 +147,7 @@ class Script:
         expr = found.groups()[-1]
         verdict = Verdict(self.name, number, expr, "pass")
         try:
-            self._refuse_native(expr, block)
+            self._refuse_started(expr)
             expect = self._read_expectations(block, found.group(1) or "")
             fault = self._compare(spans, instant, expr, expect)
             if fault:
@@ -151,16 +156,16 @@ class Script:
             verdict.outcome, verdict.detail = "unsupported", str(reason)
         return verdict
 
-    def _refuse_native(self, expr: str, block: list[str]) -> None:
-        if any("{{" in line for line in block):
-            raise Unsupported("native histograms")
+    def _refuse_started(self, expr: str) -> None:
         try:
             selectors: list[VectorSelector] = []
             walk(parse(expr), lambda node: selectors.append(node) if isinstance(node, VectorSelector) else None)
         except BadInput:
+            if "start_timestamp(" in expr:
+                raise Unsupported("start timestamps") from None
             return
-        if any(self._native.select(node.matchers, 0, 0) for node in selectors):
-            raise Unsupported("native histograms")
+        if any(self._started.select(node.matchers, 0, 0) for node in selectors):
+            raise Unsupported("start timestamps")
 
     def _compare(self, spans: re.Match[str] | None, instant: re.Match[str] | None, expr: str, expect: _Expect) -> str:
         engine = Engine(self._reader, self._settings)
@@ -185,6 +190,7 @@ class Script:
         step_ms = 0
         while lines:
             line = lines.pop(0)
+            expect.all_hints = expect.all_hints or _HINT in line
             if line.startswith("expected_fail_"):
                 kind, text = line.removeprefix("expected_fail_").split(None, 1)
                 expect.notes.append(("fail", "regex" if kind == "regexp" else "msg", text))
@@ -198,10 +204,10 @@ class Script:
                 expect.text = unquote(line.removeprefix("expect string").strip())
             elif line.startswith("expect "):
                 self._read_expect(expect, line.removeprefix("expect ").strip())
-            elif _METRIC.match(line) and (line[0] == "{" or line[0].isalpha() or line[0] in "_:") and " " in line:
+            elif begins_with_metric(line):
                 expect.results.append(_read_result(line))
             else:
-                expect.scalar = _number(line)
+                expect.scalar = read_number(line)
         return expect
 
     def _read_expect(self, expect: _Expect, line: str) -> None:
@@ -225,76 +231,12 @@ def _time_ms(text: str) -> int:
     return -value if negative else value
 
 
-def read_metric(line: str) -> tuple[Key, str]:
-    """Read a metric at the start of a line.
-
-    returns  its labels, sorted, and the rest of the line
-    raises   BadInput
-    """
-    found = _METRIC.match(line)
-    if found is None or not found.group():
-        raise BadInput(f"cannot read series {line!r}: want a metric first")
-    labels = {METRIC_NAME: found.group(1)} if found.group(1) else {}
-    for pair in _PAIR.finditer((found.group(2) or "{}")[1:-1]):
-        name = METRIC_NAME if pair.group(1) is None else pair.group(1)
-        labels[unquote(name) if name[0] == '"' else name] = unquote(pair.group(2))
-    return tuple(sorted((name, value) for name, value in labels.items() if value)), line[found.end() :].strip()
-
-
-def read_sequence(text: str) -> list[float | None]:
-    """Expand samples such as `1 2 _ 3+4x5 stale`; None is no sample.
-
-    raises  BadInput
-    """
-    values: list[float | None] = []
-    for item in text.split():
-        values += _expanded(item)
-        if len(values) > _STEPS_MAX:
-            raise BadInput(f"cannot expand samples: got more than {_STEPS_MAX}")
-    return values
-
-
-def _expanded(item: str) -> list[float | None]:
-    found = _ITEM.fullmatch(item)
-    if found is None:
-        number = go_parse(item)
-        if number is None:
-            raise BadInput(f"cannot read sample {item!r}: want a number, _, stale, or a+bxn")
-        return [number]
-    first, change, times = found.groups()
-    count = int(times[:12]) if times else 0
-    if count > _STEPS_MAX:
-        raise BadInput(f"cannot expand samples: got {count}, want at most {_STEPS_MAX}")
-    if first == "_":
-        return [None] * (count if times else 1)
-    if first.lower() == "stale":
-        return [float(STALE)] * (count + 1)
-    start = _number(first)
-    if not times:
-        return [start]
-    step = _number(change) if change else 0.0
-    values: list[float | None] = [start]
-    for _ in range(count):
-        start += step
-        values.append(start)
-    return values
-
-
-def _number(text: str) -> float:
-    number = go_parse(text)
-    if number is None:
-        raise BadInput(f"cannot read number {text!r}")
-    return number
-
-
-def _read_result(line: str) -> tuple[Key, list[float | None]]:
+def _read_result(line: str) -> tuple[Key, list[Sample | None]]:
     key, rest = read_metric(line)
-    if rest.startswith("@"):
-        raise Unsupported("explicit timestamps in results")
-    return key, read_sequence(rest)
+    return key, read_samples(rest)
 
 
-def _on_grid(values: list[float | None], start_ms: int, step_ms: int) -> list[tuple[int, float]]:
+def _on_grid(values: list[Sample | None], start_ms: int, step_ms: int) -> Points:
     return [(start_ms + at * step_ms, value) for at, value in enumerate(values) if value is not None]
 
 
@@ -352,28 +294,65 @@ def _compare_result(expect: _Expect, result: Result, *, in_steps: bool) -> str:
         ]
     if expect.ordered and [key for key, _ in got_rows] != [key for key, _ in wanted]:
         return f"got order {[key for key, _ in got_rows]}, want {[key for key, _ in wanted]}"
-    return _compare_rows(dict(got_rows), dict(wanted))
+    return _compare_rows(dict(got_rows), dict(wanted), all_hints=expect.all_hints)
 
 
-def _rows(result: Result) -> list[tuple[Key, list[tuple[int, float]]]]:
+def _rows(result: Result) -> list[tuple[Key, Points]]:
     out = []
     for row, labels in enumerate(result.labels.labels()):
         there = np.nonzero(result.present[row])[0]
-        points = zip(result.times[there].tolist(), result.values[row, there].tolist(), strict=True)
+        values: list[Sample] = list(result.values[row, there].tolist())
+        if result.histograms:
+            for at in np.nonzero(result.native()[row, there])[0].tolist():
+                values[at] = result.histogram(row, int(there[at]))
+        points = zip(result.times[there].tolist(), values, strict=True)
         out.append((tuple(sorted(labels.items())), list(points)))
     return out
 
 
-def _compare_rows(got: dict[Key, list[tuple[int, float]]], wanted: dict[Key, list[tuple[int, float]]]) -> str:
+def _compare_rows(got: dict[Key, Points], wanted: dict[Key, Points], *, all_hints: bool) -> str:
     for key, points in wanted.items():
         if key not in got:
             return f"missing {dict(key)}; got {[dict(one) for one in got][:5]}"
         same_times = [at for at, _ in got[key]] == [at for at, _ in points]
-        same = same_times and all(nearly_equal(one, two) for (_, one), (_, two) in zip(got[key], points, strict=True))
+        same = same_times and all(
+            _same(one, two, all_hints=all_hints) for (_, one), (_, two) in zip(got[key], points, strict=True)
+        )
         if not same:
-            return f"{dict(key)}: got {got[key][:12]}, want {points[:12]}"
+            return f"{dict(key)}: got {_shown(got[key][:12])}, want {_shown(points[:12])}"
     extra = [dict(key) for key in got if key not in wanted]
     return f"unexpected {extra[:5]}" if extra else ""
+
+
+def _same(got: Sample, want: Sample, *, all_hints: bool) -> bool:
+    if isinstance(got, Histogram) and isinstance(want, Histogram):
+        minded = all_hints or want.hint is not Hint.UNKNOWN
+        return nearly_equal_histograms(got, want) and (got.hint is want.hint or not minded)
+    return not isinstance(got, Histogram) and not isinstance(want, Histogram) and nearly_equal(got, want)
+
+
+def _shown(points: Points) -> list[tuple[int, float | str]]:
+    return [(at, f"{histogram_text(one)} {one.hint.name}" if isinstance(one, Histogram) else one) for at, one in points]
+
+
+def nearly_equal_histograms(left: Histogram, right: Histogram) -> bool:
+    """Compare two histograms in the same buckets, but for their hints."""
+    alike = left.schema == right.schema and len(left.bounds) == len(right.bounds)
+    sides = ((left.positive, right.positive), (left.negative, right.negative))
+    if not alike or not all(np.array_equal(one.index, other.index) for one, other in sides):
+        return False
+    columns = [(one.counts, other.counts) for one, other in sides]
+    columns.append((_numbers(left), _numbers(right)))
+    return all(
+        nearly_equal(one, other)
+        for pair in columns
+        for one, other in zip(*(side.tolist() for side in pair), strict=True)
+    )
+
+
+def _numbers(histogram: Histogram) -> Floats:
+    own = [histogram.count, histogram.sum, histogram.zero_count, histogram.zero_threshold]
+    return np.concatenate([own, histogram.bounds])
 
 
 def nearly_equal(left: float, right: float) -> bool:

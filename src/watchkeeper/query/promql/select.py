@@ -61,7 +61,7 @@ def _lookup(query: Query, node: VectorSelector, steps: Steps, pick: Callable[[Wi
     query.budget.charge(len(ranges.labels) * len(steps))
     values, present = ranges.apply(pick)
     if query.tally is not None:
-        query.tally.add(present.sum(axis=0))
+        query.tally.add(query.histograms.touched(values, present))
     return Vector(ranges.labels, values, present)
 
 
@@ -79,7 +79,7 @@ def _windows(
     query: Query, selector: VectorSelector, steps: Steps, ends: Ints, range_ms: int, *, keep_stale: bool
 ) -> RangeVector:
     start_ms, end_ms = int(ends.min()) - range_ms + 1, int(ends.max())
-    frames = query.select(selector.matchers, start_ms, end_ms)
+    frames = query.select(selector.matchers, start_ms, end_ms, resets_told=query.wants_sums(selector))
     thinned.warn_of_gone(query, start_ms)
     if not frames:
         return RangeVector(empty_vector(query, steps).labels, [], len(steps))

@@ -3,17 +3,22 @@
 source  Prometheus 3.5, promql/quantile.go BucketQuantile, BucketFraction
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from watchkeeper.model.frame import Floats
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, Ints
+from watchkeeper.query.promql import native
 from watchkeeper.query.promql.ast import Expr
 from watchkeeper.query.promql.functions.applied import Applied
+from watchkeeper.query.promql.histogram_table import places, without
+from watchkeeper.query.promql.histograms import notes as histogram_notes
 from watchkeeper.query.promql.lexer import go_quote
-from watchkeeper.query.promql.matrix import Mask, Value, Vector, ever, group, unique_series, without_name
+from watchkeeper.query.promql.matrix import Mask, Value, Vector, ever, group, nameless, unique_series, without_name
 from watchkeeper.query.promql.numerals import go_general, go_openmetrics, go_parse
 
 _TOLERANCE = 1e-12  # relative difference of two buckets that counts as rounding
@@ -55,11 +60,66 @@ def _histogram_quantiles(call: Applied) -> Value:
 
 
 def _quantile(call: Applied, vector: Vector, quantile_at: int, vector_at: int) -> Vector:
+    """Give one quantile of classic and native histograms."""
     quantile = call.scalar(quantile_at)
     wrong = quantile[~((quantile >= 0) & (quantile <= 1))]  # NaN is wrong, too
     for value in np.unique(wrong).tolist():
         message = f"quantile value should be between 0 and 1, got {go_general(value)}"
         call.query.notes.warn(message, call.node.args[quantile_at])
+
+    def of_native(histogram: Histogram, step: int, name: str) -> float:
+        share = float(quantile[step])
+        found = native.quantile(share, histogram)
+        if 0 <= share <= 1 and native.has_unknown(histogram):
+            outcome = "is NaN" if math.isnan(found) else "is skewed higher"
+            text = (
+                f"input to histogram_quantile has NaN observations, result {outcome} for metric name {go_quote(name)}"
+            )
+            call.query.notes.inform(text, call.node.args[vector_at])
+        return found
+
+    return _of_both(
+        call, vector, vector_at, lambda classic: _classic_quantile(call, classic, quantile, vector_at), of_native
+    )
+
+
+def _of_both(
+    call: Applied,
+    vector: Vector,
+    vector_at: int,
+    of_classic: Callable[[Vector], Vector],
+    of_native: Callable[[Histogram, int, str], float],
+) -> Vector:
+    """Evaluate classic histograms by their buckets, and native ones each for itself; where both are, neither."""
+    which = call.query.histograms.where(vector.values, vector.present)
+    if which is None:
+        return of_classic(vector)
+    classic = without(vector, which)
+    known = np.array([go_parse(text) is not None for text in vector.labels.values("le")])
+    ids, first = group(vector.labels.drop(("le",)))
+    there = np.zeros((2, len(first), which.shape[1]), np.bool_)
+    np.logical_or.at(there[0], ids, classic.present & known[:, None])
+    np.logical_or.at(there[1], ids, which)
+    both = there[0] & there[1]
+    names = vector.labels.values(METRIC_NAME)
+    if both.any():
+        for row in np.flatnonzero((both[ids] & which).any(axis=1)).tolist():
+            call.query.notes.warn(histogram_notes.mixed_classic(names[row]), call.node.args[vector_at])
+        which = which & ~both[ids]
+        classic = without(classic, both[ids] & known[:, None])
+    values = np.zeros(which.shape)
+    for row, step in places(which):
+        (histogram,) = call.query.histograms.at(vector.values[row, step : step + 1])
+        values[row, step] = of_native(histogram, step, names[row])
+    seen = ever(which)
+    found = Vector(without_name(vector.labels.take(seen)), values[seen], which[seen])
+    other = of_classic(classic)
+    labels = call.query.joined([found.labels, other.labels])
+    joined = np.concatenate([found.values, other.values])
+    return unique_series(Vector(labels, joined, np.concatenate([found.present, other.present])))
+
+
+def _classic_quantile(call: Applied, vector: Vector, quantile: Floats, vector_at: int) -> Vector:
     vector = vector.take(ever(vector.present))  # who has no sample is not warned of
     if not len(vector.labels):
         return vector
@@ -76,7 +136,18 @@ def _quantile(call: Applied, vector: Vector, quantile_at: int, vector_at: int) -
 
 
 def _histogram_fraction(call: Applied) -> Value:
-    lower, upper, vector = call.scalar(0), call.scalar(1), call.vector(2)
+    lower, upper = call.scalar(0), call.scalar(1)
+
+    def of_native(histogram: Histogram, step: int, name: str) -> float:
+        if native.has_unknown(histogram):
+            text = "input to histogram_fraction has NaN observations, which are excluded from all fractions"
+            call.query.notes.inform(f"{text} for metric name {go_quote(name)}", call.node.args[2])
+        return native.fraction(float(lower[step]), float(upper[step]), histogram)
+
+    return _of_both(call, call.vector(2), 2, lambda classic: _classic_fraction(call, classic, lower, upper), of_native)
+
+
+def _classic_fraction(call: Applied, vector: Vector, lower: Floats, upper: Floats) -> Vector:
     vector = vector.take(ever(vector.present))
     if not len(vector.labels):
         return vector
@@ -249,14 +320,29 @@ def _rank(value: Floats, bounds: Floats, counts: Floats) -> Floats:
     return np.where(np.isneginf(value), 0.0, np.where(np.isposinf(value), counts[:, -1], out))
 
 
-def _of_native(call: Applied) -> Value:
-    """Give what only native histograms have: nothing for floats."""
-    return call.vector().take(np.zeros(0, np.int64))
+def _of_native(read: Callable[[Histogram], float]) -> Callable[[Applied], Value]:
+    """Make a function of native histograms alone: nothing for floats."""
+
+    def apply(call: Applied) -> Value:
+        vector = call.vector()
+        which = call.query.histograms.where(vector.values, vector.present)
+        if which is None:
+            return vector.take(np.zeros(0, np.int64))
+        values = np.zeros(which.shape)
+        values[which] = [read(one) for one in call.query.histograms.at(vector.values[which])]
+        seen = ever(which)
+        return nameless(Vector(vector.labels.take(seen), values[seen], which[seen]))
+
+    return apply
 
 
 VECTOR: dict[str, Callable[[Applied], Value]] = {
     "histogram_quantile": _histogram_quantile,
     "histogram_quantiles": _histogram_quantiles,
     "histogram_fraction": _histogram_fraction,
-    **dict.fromkeys((f"histogram_{part}" for part in ("avg", "count", "stddev", "stdvar", "sum")), _of_native),
+    "histogram_avg": _of_native(native.average),
+    "histogram_count": _of_native(lambda histogram: histogram.count),
+    "histogram_stddev": _of_native(native.deviation),
+    "histogram_stdvar": _of_native(native.variance),
+    "histogram_sum": _of_native(lambda histogram: histogram.sum),
 }

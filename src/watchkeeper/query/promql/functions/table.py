@@ -19,4 +19,9 @@ VECTOR: dict[str, Callable[[Applied], Value]] = {
     **vectors.VECTOR,
 }
 
+# Functions of vectors that do something with native histograms; all others leave them out.
+OF_HISTOGRAMS = frozenset({
+    "absent", "label_join", "label_replace", "sort_by_label", "sort_by_label_desc", "timestamp", *histogram.VECTOR,
+})  # fmt: skip
+
 KEEP_NAME = frozenset({"last_over_time", "first_over_time"})

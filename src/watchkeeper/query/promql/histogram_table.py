@@ -1,0 +1,156 @@
+"""The native histograms of a query: cells of its matrices are places in one table.
+
+A matrix is copied, joined and cut without a thought for them; only who reckons with values asks whether there are any.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from watchkeeper.model.frame import Floats, FrameSlice, histogram_cells, histogram_numbers, is_histogram
+from watchkeeper.model.histogram import Hint, Histogram
+from watchkeeper.model.histogram_sum import was_reset
+from watchkeeper.model.labels import Ints
+from watchkeeper.query.promql.matrix import Mask, Vector
+
+
+class HistogramTable:
+    """All histograms that a query has read or made; none are taken out while it runs."""
+
+    def __init__(self) -> None:
+        self._held: list[Histogram] = []
+        self._sizes: list[int] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def adopt(self, values: Floats, histograms: Sequence[Histogram]) -> Floats:
+        """Take in the histograms of a frame; give its values with the cells that stand for them here."""
+        moved = renumbered(values, len(self._held))
+        self._held.extend(histograms)
+        return moved
+
+    def cell(self, histogram: Histogram) -> np.float64:
+        """Take in one histogram and give the cell that stands for it."""
+        self._held.append(histogram)
+        return np.float64(histogram_cells(np.array([len(self._held) - 1]))[0])
+
+    def cells(self, histograms: Sequence[Histogram]) -> Floats:
+        """Take in histograms and give the cell of each, float64[n]."""
+        start = len(self._held)
+        self._held.extend(histograms)
+        return histogram_cells(np.arange(start, len(self._held)))
+
+    def at(self, cells: Floats) -> list[Histogram]:
+        """Give the histograms that cells stand for; float64[n], all of them such cells."""
+        return [self._held[number] for number in histogram_numbers(cells).tolist()]
+
+    def sizes(self, cells: Floats) -> Ints:
+        """Give how many samples each of these histograms counts for; int64[n]."""
+        for histogram in self._held[len(self._sizes) :]:
+            self._sizes.append(sample_size(histogram))
+        return np.array(self._sizes, np.int64)[histogram_numbers(cells)]
+
+    def touched(self, values: Floats, present: Mask) -> Ints:
+        """Count the samples of each step, a histogram by its size; int64[steps]."""
+        counts = np.asarray(present.sum(axis=0))
+        which = self.where(values, present)
+        if which is not None:
+            more = np.zeros(values.shape, np.int64)
+            more[which] = self.sizes(values[which]) - 1
+            counts = counts + more.sum(axis=0)
+        return counts
+
+    def where(self, values: Floats, present: Mask | None = None) -> Mask | None:
+        """Say which cells are histograms; None when none is."""
+        if not self._held:
+            return None
+        found = is_histogram(values)
+        if present is not None:
+            found &= present
+        return found if found.any() else None
+
+    def with_unknown_resets(self, vector: Vector) -> Vector:
+        """Forget whether counters were reset since the sample before: between the steps of a subquery are others."""
+        which = self.where(vector.values, vector.present)
+        if which is None:
+            return vector
+        values = np.array(vector.values)
+        known = (Hint.RESET, Hint.NO_RESET)
+        held = [replace(one, hint=Hint.UNKNOWN) if one.hint in known else one for one in self.at(values[which])]
+        values[which] = self.cells(held)
+        return Vector(vector.labels, values, vector.present, vector.ordered)
+
+    def used(self, values: Floats, present: Mask) -> tuple[Floats, list[Histogram]]:
+        """Give values with the histograms that they have, and no others."""
+        return pruned(values, self.where(values, present), self._held)
+
+
+def told_of_resets(frame: FrameSlice) -> FrameSlice:
+    """Let each histogram of a frame say whether its counter was reset since the one before it."""
+    native = is_histogram(frame.values)
+    values, held = np.array(frame.values), list(frame.histograms)
+    for row in np.flatnonzero(native.any(axis=1)).tolist():
+        before: Histogram | None = None
+        for column, number in zip(
+            np.flatnonzero(native[row]).tolist(), histogram_numbers(values[row, native[row]]).tolist(), strict=True
+        ):
+            now = held[number]
+            if now.hint is Hint.UNKNOWN and before is not None:
+                held.append(replace(now, hint=Hint.RESET if was_reset(now, before) else Hint.NO_RESET))
+                values[row, column] = histogram_cells(np.array([len(held) - 1]))[0]
+            before = now
+    return replace(frame, values=values, histograms=held)
+
+
+def pruned(values: Floats, which: Mask | None, held: Sequence[Histogram]) -> tuple[Floats, list[Histogram]]:
+    """Keep the histograms that cells stand for alone, and renumber the cells."""
+    if which is None or not which.any():
+        return values, []
+    numbers, places = np.unique(histogram_numbers(values[which]), return_inverse=True)
+    values = np.array(values)
+    values[which] = histogram_cells(places.reshape(-1))
+    return values, [held[number] for number in numbers.tolist()]
+
+
+def renumbered(values: Floats, by: int) -> Floats:
+    """Move the numbers of all cells that stand for histograms."""
+    if not by:
+        return values
+    found = is_histogram(values)
+    values = np.array(values)
+    values[found] = histogram_cells(histogram_numbers(values[found]) + by)
+    return values
+
+
+def without(vector: Vector, which: Mask | None) -> Vector:
+    """Leave these cells out, as functions of floats leave out histograms."""
+    if which is None:
+        return vector
+    return Vector(vector.labels, vector.values, vector.present & ~which, vector.ordered)
+
+
+def places(which: Mask) -> Iterator[tuple[int, int]]:
+    """Give row and column of each marked cell."""
+    rows, columns = np.nonzero(which)
+    return zip(rows.tolist(), columns.tolist(), strict=True)
+
+
+def sample_size(histogram: Histogram) -> int:
+    """Give how many samples a histogram counts for.
+
+    source  Prometheus 3.5, promql/value.go HPoint.size, model/histogram FloatHistogram.Size
+    """
+    runs = sum(_runs(side.index) for side in (histogram.positive, histogram.negative))
+    columns = len(histogram.positive) + len(histogram.negative) + len(histogram.bounds)
+    return (168 + 8 * (runs + columns) + 8) // 16
+
+
+def _runs(index: Ints) -> int:
+    return int((np.diff(index) > 1).sum()) + 1 if len(index) else 0
+
+
+def total_size(histograms: Iterable[Histogram]) -> int:
+    """Give how many cells of memory histograms take, about."""
+    return sum(20 + 2 * (len(one.positive) + len(one.negative)) + len(one.bounds) for one in histograms)

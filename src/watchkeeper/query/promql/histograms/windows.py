@@ -1,0 +1,325 @@
+"""Functions of range vectors whose windows have native histograms.
+
+The floats of all windows go the way that they always go, without the histograms among them; then each window that has
+any is looked at for itself.
+
+source  Prometheus 3.5, promql/functions.go
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from watchkeeper.model.checkpoint import checkpoint
+from watchkeeper.model.frame import Floats, Times
+from watchkeeper.model.histogram import Hint, Histogram
+from watchkeeper.model.histogram_sum import Combined, IncompatibleSchemas, add, subtract, was_reset
+from watchkeeper.model.labels import METRIC_NAME, Ints
+from watchkeeper.query.promql.ast import Call, Expr
+from watchkeeper.query.promql.context import Query
+from watchkeeper.query.promql.histograms import notes
+from watchkeeper.query.promql.histograms.total import mean, total
+from watchkeeper.query.promql.matrix import Mask
+from watchkeeper.query.promql.windows import RangeVector, Windows
+
+_OF_ANY = frozenset({
+    "absent_over_time", "count_over_time", "first_over_time", "last_over_time", "present_over_time",
+    "ts_of_first_over_time", "ts_of_last_over_time",
+})  # fmt: skip
+Found = tuple[Floats, Mask]
+Cell = float | Histogram | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """One window that has histograms.
+
+    at      the place of its first sample in the block
+    values  float64[n], cells of histograms among them
+    native  bool[n]
+    name    of the metric
+    """
+
+    query: Query
+    node: Call
+    place: Expr
+    name: str
+    at: int
+    values: Floats
+    times: Times
+    native: Mask
+    end_ms: int
+    range_ms: int
+    resets: dict[int, bool]
+
+    @property
+    def histograms(self) -> list[Histogram]:
+        return self.query.histograms.at(self.values[self.native])
+
+    @property
+    def is_mixed(self) -> bool:
+        return not self.native.all()
+
+    def warn(self, message: str) -> None:
+        self.query.notes.warn(message, self.place)
+
+    def inform(self, message: str) -> None:
+        self.query.notes.inform(message, self.place)
+
+    def was_reset(self, number: int, now: Histogram, before: Histogram) -> bool:
+        """Tell whether the counter was reset at a sample of this window; asked of neighbouring windows once."""
+        key = self.at + number
+        if key not in self.resets:
+            self.resets[key] = was_reset(now, before)
+        return self.resets[key]
+
+    def tell(self, found: Combined, operation: str) -> Histogram:
+        """Say what had to be done to combine histograms."""
+        if found.reconciled:
+            self.inform(notes.reconciled(operation))
+        return found.histogram
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parted:
+    """A block end to end, and which of its samples are histograms.
+
+    lo, hi  int64[series × steps]
+    before  int64[samples + 1]: how many histograms there are before each sample
+    """
+
+    block: Windows
+    values: Floats
+    times: Times
+    native: Mask
+    lo: Ints
+    hi: Ints
+    before: Ints
+
+    @property
+    def counts(self) -> Ints:
+        """Give how many histograms each window has."""
+        return self.before[self.hi] - self.before[self.lo]
+
+    def floats(self) -> Windows:
+        """Give the block without histograms."""
+        kept = np.concatenate([[0], np.cumsum(~self.native)])
+        values, times = self.values[~self.native], self.times[~self.native]
+        if not len(times):  # every index must stay valid
+            values, times = np.zeros(1), np.zeros(1, np.int64)
+        series = self.block.shape[0] if len(self.block.lo) < len(self.lo) else 1
+        return replace(
+            self.block,
+            values=values[None, :],
+            times=times,
+            lo=kept[self.lo],
+            hi=kept[self.hi],
+            ends_ms=np.tile(self.block.ends_ms, series),
+            at_ms=np.tile(self.block.at_ms, series),
+        )
+
+
+def _parted(query: Query, block: Windows) -> _Parted | None:
+    native = query.histograms.where(block.values)
+    if native is None:
+        return None
+    rows, columns = block.values.shape
+    lo, hi = block.lo, block.hi
+    if len(lo) < block.shape[0] * block.shape[1]:  # windows that all series share
+        begin = np.arange(rows)[:, None] * columns
+        lo, hi = (begin + lo).ravel(), (begin + hi).ravel()
+    native = native.ravel()
+    before = np.concatenate([[0], np.cumsum(native)])
+    return _Parted(block, block.values.ravel(), np.tile(block.times, rows), native, lo, hi, before)
+
+
+def apply(query: Query, node: Call, ranges: RangeVector, function: Callable[[Windows], Found]) -> Found:
+    """Evaluate a function of a range vector that may have histograms."""
+    parted = [_parted(query, block) for block in ranges.blocks] if query.histograms else []
+    if node.name in _OF_ANY or not any(part is not None for part in parted):
+        return ranges.apply(function)
+    blocks = [block if part is None else part.floats() for block, part in zip(ranges.blocks, parted, strict=True)]
+    values, present = RangeVector(ranges.labels, blocks, ranges.steps).apply(function)
+    names = ranges.labels.values(METRIC_NAME)
+    handler = HANDLERS.get(node.name, _ignored)
+    start = 0
+    for block, part in zip(ranges.blocks, parted, strict=True):
+        if part is not None:
+            for row, step, window in _windows(query, node, part, names[start : start + block.shape[0]]):
+                if handler is _ignored:
+                    _ignored(window)
+                    continue
+                made = handler(window)
+                present[start + row, step] = made is not None
+                if made is not None:
+                    cell = query.histograms.cell(made) if isinstance(made, Histogram) else made
+                    values[start + row, step] = cell
+        start += block.shape[0]
+    return values, present
+
+
+def _windows(query: Query, node: Call, part: _Parted, names: list[str]) -> Iterator[tuple[int, int, Window]]:
+    """Give the windows that have histograms, with their series and step."""
+    place = node.args[0]
+    steps = part.block.shape[1]
+    resets: dict[int, bool] = {}
+    for number in np.flatnonzero(part.counts).tolist():
+        checkpoint()
+        row, step = divmod(number, steps)
+        lo, hi = int(part.lo[number]), int(part.hi[number])
+        end_ms = int(part.block.ends_ms[number if len(part.block.ends_ms) > steps else step])
+        yield row, step, Window(
+            query, node, place, names[row], lo,
+            part.values[lo:hi], part.times[lo:hi], part.native[lo:hi], end_ms, part.block.range_ms, resets,
+        )  # fmt: skip
+
+
+# --- how much it moved ----------------------------------------------------------------------------------------
+
+
+def _rate(window: Window) -> Cell:
+    if window.is_mixed:
+        window.warn(notes.mixed(window.name))
+        return None
+    histograms = window.histograms
+    if len(histograms) < 2:
+        return None
+    counter = window.node.name != "delta"
+    moved = moved_between(window, histograms, counter=counter)
+    if moved is None:
+        return None
+    return moved.times(_factor(window, histograms[0].count, moved.count, counter=counter))
+
+
+def _factor(window: Window, begin: float, moved: float, *, counter: bool) -> float:
+    """Say by how much to multiply what moved between the first and the last sample."""
+    first_ms, last_ms = int(window.times[0]), int(window.times[-1])
+    sampled = (last_ms - first_ms) / 1000
+    between = sampled / (len(window.times) - 1)
+    to_start = (first_ms - (window.end_ms - window.range_ms)) / 1000
+    to_end = (window.end_ms - last_ms) / 1000
+    threshold = between * 1.1
+    to_start = between / 2 if to_start >= threshold else to_start
+    if counter and moved > 0 and begin >= 0:  # it cannot have been below zero
+        to_start = min(to_start, sampled * (begin / moved))
+    to_end = between / 2 if to_end >= threshold else to_end
+    factor = (sampled + to_start + to_end) / sampled
+    return factor / (window.range_ms / 1000) if window.node.name == "rate" else factor
+
+
+def moved_between(window: Window, histograms: list[Histogram], *, counter: bool) -> Histogram | None:
+    """Take the first histogram from the last, and add what was lost at resets; None where they do not fit."""
+    first, last = histograms[0], histograms[-1]
+    if counter and any(one.hint is Hint.GAUGE for one in histograms):
+        window.warn(notes.no_counter(window.name))
+    if counter and window.was_reset(1, histograms[1], first):  # what the first one looks like is of no matter then
+        second = histograms[1]
+        first = Histogram(0.0, 0.0, second.schema, bounds=second.bounds)
+    looked_at = [first, last, *(histograms[1:-1] if counter else ())]
+    if any(one.custom != first.custom for one in looked_at):
+        window.warn(notes.mixed_buckets(window.name))
+        return None
+    moved = window.tell(subtract(last, first), "subtraction")
+    if counter:
+        before = first
+        for number, now in enumerate(histograms[1:], 1):
+            if number > 1 and window.was_reset(number, now, before):
+                moved = window.tell(add(moved, before), "addition")
+            before = now
+        if not first.custom:
+            moved = moved.at_resolution(min(one.schema for one in looked_at))
+    elif Hint.GAUGE is not histograms[0].hint or Hint.GAUGE is not last.hint:
+        window.warn(notes.no_gauge(window.name))
+    return replace(moved, hint=Hint.GAUGE)
+
+
+def _instant(window: Window) -> Cell:
+    """Give irate and idelta: of the last two samples."""
+    if len(window.times) < 2:
+        return None
+    counter = window.node.name == "irate"
+    if not window.native[-2:].any():
+        before, last = window.values[-2:].tolist()
+        moved_by = last if counter and last < before else last - before
+        return moved_by / ((int(window.times[-1]) - int(window.times[-2])) / 1000) if counter else moved_by
+    if not window.native[-2:].all():
+        window.warn(notes.mixed(window.name))
+        return None
+    first, second = window.histograms[-2:]
+    hints = (first.hint, second.hint)
+    if counter and Hint.GAUGE in hints:
+        window.warn(notes.no_counter(window.name))
+    if not counter and hints != (Hint.GAUGE, Hint.GAUGE):
+        window.warn(notes.no_gauge(window.name))
+    moved = second
+    if not counter or not was_reset(second, first):
+        try:
+            moved = window.tell(subtract(second, first), "subtraction")
+        except IncompatibleSchemas:
+            window.warn(notes.mixed_buckets(window.name))
+            return None
+    moved = replace(moved, hint=Hint.GAUGE)
+    return moved.over((int(window.times[-1]) - int(window.times[-2])) / 1000) if counter else moved
+
+
+# --- what there was -------------------------------------------------------------------------------------------
+
+
+def _sum(window: Window) -> Cell:
+    if window.is_mixed:
+        window.warn(notes.mixed(window.name))
+        return None
+    try:
+        found = (total if window.node.name == "sum_over_time" else mean)(window.histograms)
+    except IncompatibleSchemas:
+        window.warn(notes.mixed_buckets(window.name))
+        return None
+    if found.collision:
+        window.warn(notes.collision("aggregation"))
+    return window.tell(found, "aggregation")
+
+
+def _count_pairs(
+    happened: Callable[[Window, int, float | Histogram, float | Histogram], bool],
+) -> Callable[[Window], Cell]:
+    def count(window: Window) -> Cell:
+        held = iter(window.histograms)
+        cells = [
+            next(held) if native else value for value, native in zip(window.values.tolist(), window.native, strict=True)
+        ]
+        return float(sum(happened(window, at, cells[at], cells[at - 1]) for at in range(1, len(cells))))
+
+    return count
+
+
+def _changed(_window: Window, _at: int, now: float | Histogram, before: float | Histogram) -> bool:
+    if isinstance(now, Histogram) or isinstance(before, Histogram):
+        return now != before
+    return now != before and not (np.isnan(now) and np.isnan(before))
+
+
+def _fell(window: Window, at: int, now: float | Histogram, before: float | Histogram) -> bool:
+    if isinstance(now, Histogram) and isinstance(before, Histogram):
+        return window.was_reset(at, now, before)
+    return isinstance(now, Histogram) or isinstance(before, Histogram) or now < before
+
+
+def _ignored(window: Window) -> Cell:
+    """Say that a function of floats left histograms out."""
+    if window.is_mixed:
+        window.inform(notes.ignored_in_range(window.name))
+    return None
+
+
+HANDLERS: dict[str, Callable[[Window], Cell]] = {
+    "rate": _rate,
+    "increase": _rate,
+    "delta": _rate,
+    "irate": _instant,
+    "idelta": _instant,
+    "sum_over_time": _sum,
+    "avg_over_time": _sum,
+    "changes": _count_pairs(_changed),
+    "resets": _count_pairs(_fell),
+}
