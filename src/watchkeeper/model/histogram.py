@@ -189,13 +189,24 @@ class Histogram:
         return total, threshold
 
     def spread(self) -> Iterator[Bucket]:
-        """Go through the populated buckets from the lowest to the highest."""
+        """Go through the populated buckets from the lowest to the highest; none reaches into the zero bucket."""
+        edge = self.zero_threshold
+        for bucket in self.laid_out():
+            if 0 < bucket.lower < edge:
+                yield replace(bucket, lower=edge)
+            elif -edge < bucket.upper < 0:
+                yield replace(bucket, upper=-edge)
+            else:
+                yield bucket
+
+    def laid_out(self) -> Iterator[Bucket]:
+        """Go through the populated buckets from the lowest to the highest, with the bounds that their schema has."""
         if len(self.negative):
             uppers = (-exponential_bounds(self.negative.index - 1, self.schema))[::-1].tolist()
             lowers = (-exponential_bounds(self.negative.index, self.schema))[::-1].tolist()
             for lower, upper, count in zip(lowers, uppers, self.negative.counts[::-1].tolist(), strict=True):
                 yield Bucket(lower, upper, lower_inclusive=True, upper_inclusive=False, count=count)
-        if self.zero_count:
+        if self.zero_count > 0:
             edge = self.zero_threshold
             yield Bucket(-edge, edge, lower_inclusive=True, upper_inclusive=True, count=self.zero_count)
         if len(self.positive):

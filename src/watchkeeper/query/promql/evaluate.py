@@ -219,7 +219,7 @@ def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
         gone = np.asarray(~there.any(axis=0))
         answer = Applied(node, [], query, steps).lone(np.ones(1), gone, absent_labels(node.args[0]))
         return answer if gone.any() else answer.take(np.zeros(0, np.int64))
-    if node.name == "quantile_over_time" and ranges.samples().any():
+    if node.name == "quantile_over_time" and histogram_windows.has_floats(query, ranges):
         rank.warn_of_quantile(query, node.args[0], numbers[0])
     function = _with_numbers(table.RANGE[node.name], numbers)
     return _ranged(query, node, ranges.labels, *histogram_windows.apply(query, node, ranges, function))

@@ -12,7 +12,7 @@ from watchkeeper.query.promql.numerals import go_general
 def text(histogram: Histogram) -> str:
     """Write a histogram as Prometheus shows it to people: count, sum, and each populated bucket with its bounds."""
     parts = [f"count:{go_general(histogram.count)}", f"sum:{go_general(histogram.sum)}"]
-    for bucket in histogram.spread():
+    for bucket in histogram.laid_out():
         opened, closed = "[" if bucket.lower_inclusive else "(", "]" if bucket.upper_inclusive else ")"
         bounds = f"{opened}{go_general(bucket.lower)},{go_general(bucket.upper)}{closed}"
         parts.append(f"{bounds}:{go_general(bucket.count)}")

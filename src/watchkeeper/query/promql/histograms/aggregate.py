@@ -24,7 +24,8 @@ def of_floats(query: Query, node: Aggregate, vector: Vector) -> Vector:
     """Leave histograms out of the argument of an aggregation that knows floats only, and say so."""
     which = query.histograms.where(vector.values, vector.present) if node.op in _OF_FLOATS else None
     if which is not None:
-        query.notes.inform(notes.ignored_in_aggregation(node.op), node.expr)
+        place = node if node.op in ("topk", "bottomk") else node.expr
+        query.notes.inform(notes.ignored_in_aggregation(node.op), place)
     return without(vector, which)
 
 

@@ -159,6 +159,15 @@ def apply(query: Query, node: Call, ranges: RangeVector, function: Callable[[Win
     return values, present
 
 
+def has_floats(query: Query, ranges: RangeVector) -> bool:
+    """Say whether any window has a float."""
+    parted = [_parted(query, block) for block in ranges.blocks]
+    return any(
+        bool((block.counts if part is None else part.floats().counts).any())
+        for block, part in zip(ranges.blocks, parted, strict=True)
+    )
+
+
 def _windows(query: Query, node: Call, part: _Parted, names: list[str]) -> Iterator[tuple[int, int, Window]]:
     """Give the windows that have histograms, with their series and step."""
     place = node.args[0]

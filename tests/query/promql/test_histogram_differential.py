@@ -1,0 +1,35 @@
+"""The same native histograms, the same expressions: our answers equal those of a real Prometheus 3.5."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.query.promql.histogram_peer import END_S
+from tests.query.promql.promql_peer import Ours, Prometheus
+from tests.query.promql.test_differential import difference
+
+pytestmark = pytest.mark.peer
+
+EXPRESSIONS = [
+    line
+    for line in (Path(__file__).parent / "histogram_expressions.txt").read_text().splitlines()
+    if line and line[0] != "#"
+]
+INSTANTS = [END_S - 1800, END_S - 1234.5, END_S - 400.3, END_S - 20, END_S + 200]
+RANGE = {"start": str(END_S - 2300), "end": str(END_S + 400), "step": "37"}
+
+
+def differences(prometheus: Prometheus, ours: Ours, expr: str) -> list[str]:
+    found = []
+    asked: list[tuple[str, dict[str, Any]]] = [("/api/v1/query", {"query": expr, "time": str(at)}) for at in INSTANTS]
+    if not expr.endswith("]") and "] offset" not in expr:
+        asked.append(("/api/v1/query_range", {"query": expr, **RANGE}))
+    for path, params in asked:
+        both = (prometheus.get(path, **params), ours.get(path, **params))
+        found.append((params.get("time", "range"), difference(*both)))
+    return [f"{expr} {when}: {text}" for when, text in found if text]
+
+
+@pytest.mark.parametrize("expr", EXPRESSIONS)
+def test_answer_is_prometheus_own(prometheus_histograms: Prometheus, our_histograms: Ours, expr: str) -> None:
+    assert not differences(prometheus_histograms, our_histograms, expr)
