@@ -14,6 +14,8 @@ from watchkeeper.model.labels import Ints
 from watchkeeper.query.promql.ast import Call, MatrixSelector, VectorSelector, ms
 from watchkeeper.query.promql.context import Query, Steps
 from watchkeeper.query.promql.functions import rate
+from watchkeeper.query.promql.histograms import extended as histograms
+from watchkeeper.query.promql.histograms.extended import Edges
 from watchkeeper.query.promql.matrix import Mask, Vector, ever
 from watchkeeper.query.promql.select import empty_vector, window_ends
 from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of
@@ -47,7 +49,9 @@ def moved(query: Query, node: Call, selector: MatrixSelector, steps: Steps) -> t
     values, present = np.empty((len(wide.labels), len(steps))), np.empty((len(wide.labels), len(steps)), np.bool_)
     start = 0
     for outer, inner in pairs:
-        found, there = _moved(node.name, outer, inner, smooth=smooth)
+        edges = _edges(outer, inner, smooth=smooth)
+        floats = _moved(node.name, outer, inner, edges, smooth=smooth)
+        found, there = histograms.replaced(query, node, outer, edges, (wide.labels, start), floats, smooth=smooth)
         here, form = slice(start, start + outer.shape[0]), (outer.values.shape[0], len(outer.lo))
         values[here] = np.broadcast_to(found, form).reshape(outer.shape)
         present[here] = np.broadcast_to(there, form).reshape(outer.shape)
@@ -76,7 +80,7 @@ def _cells(frames: Sequence[FrameSlice], steps: Steps) -> int:
     return sum(len(frame.labels) for frame in frames) * len(steps)
 
 
-def _moved(name: str, outer: Windows, inner: Windows, *, smooth: bool) -> Found:
+def _edges(outer: Windows, inner: Windows, *, smooth: bool) -> Edges:
     times, end_ms = outer.times, inner.ends_ms
     start_ms = end_ms - inner.range_ms
     first = np.minimum(np.maximum(outer.lo, inner.lo - 1), len(times) - 1)
@@ -86,6 +90,12 @@ def _moved(name: str, outer: Windows, inner: Windows, *, smooth: bool) -> Found:
         last = np.minimum(np.where(exact, inner.hi - 1, inner.hi), last)
     last = np.maximum(last, 0)
     there = (outer.hi > outer.lo) & (times[last] > start_ms) & (times[first] <= end_ms)
+    return Edges(first, last, np.asarray(there), start_ms, end_ms)
+
+
+def _moved(name: str, outer: Windows, inner: Windows, edges: Edges, *, smooth: bool) -> Found:
+    times, first, last, there = outer.times, edges.first, edges.last, edges.there
+    start_ms, end_ms = edges.start_ms, edges.end_ms
     if name in ("changes", "resets"):
         last = np.maximum(last, first)
         found, _ = rate.RANGE[name](replace(outer, lo=first, hi=last + 1))
@@ -97,7 +107,8 @@ def _moved(name: str, outer: Windows, inner: Windows, *, smooth: bool) -> Found:
         left = np.where(early, _between(outer, first, first + 1, start_ms, counter=counter), left)
         late = there & (times[last] > end_ms) & (last > outer.lo)
         right = np.where(late, _between(outer, last - 1, last, end_ms, counter=counter), right)
-    change = right - left
+    with np.errstate(invalid="ignore"):
+        change = right - left
     if counter:
         change = change + _corrected(outer.values, first, last, left, right)
     return change / (inner.range_ms / 1000) if name == "rate" else change, there[None, :]
@@ -143,7 +154,7 @@ def smoothed_vector(query: Query, node: VectorSelector, steps: Steps) -> Vector:
     values, present = np.empty((len(labels), len(steps))), np.empty((len(labels), len(steps)), np.bool_)
     start = 0
     for wide, near in zip(outer, inner, strict=True):
-        found, there = _interpolated(wide, near)
+        found, there = histograms.interpolated(query, node, (wide, near), (labels, start), _interpolated(wide, near))
         here, form = slice(start, start + wide.shape[0]), (wide.values.shape[0], len(wide.lo))
         values[here] = np.broadcast_to(found, form).reshape(wide.shape)
         present[here] = np.broadcast_to(there, form).reshape(wide.shape)
