@@ -105,10 +105,12 @@ class RangeVector:
                 for rows, part in block.chunks():
                     checkpoint()
                     here = slice(start + rows.start, start + rows.stop)
-                    found, there = function(part)
-                    form = (part.values.shape[0], len(part.lo))
-                    values[here] = np.broadcast_to(found, form).reshape(part.shape)
-                    present[here] = np.broadcast_to(there, form).reshape(part.shape)
+                    for target, found in zip((values, present), function(part), strict=True):
+                        form = (part.values.shape[0], len(part.lo))
+                        if form == part.shape:
+                            target[here] = found
+                        else:
+                            target[here] = np.broadcast_to(found, form).reshape(part.shape)
                 start += block.shape[0]
         return values, present
 

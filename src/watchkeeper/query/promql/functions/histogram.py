@@ -228,11 +228,14 @@ def _patterns(vector: Vector, rows: Ints, bounds: Floats, index: Ints) -> Iterat
     if there.all():
         yield _coalesced(rows, bounds, counts, np.asarray(there.all(axis=1)))
         return
-    patterns = np.unique(np.moveaxis(there, 1, 2).reshape(-1, len(bounds)), axis=0)
-    for pattern in patterns:
-        if pattern.any():
-            same = np.asarray((there == pattern[None, :, None]).all(axis=1))
-            yield _coalesced(rows, bounds[pattern], counts[:, pattern], same)
+    number = there.sum(axis=1)
+    full = number == len(bounds)
+    others = np.moveaxis(there, 1, 2)[~full & (number > 0)]
+    for pattern in np.unique(others, axis=0):
+        same = np.asarray((there == pattern[None, :, None]).all(axis=1))
+        yield _coalesced(rows, bounds[pattern], counts[:, pattern], same)
+    if full.any():
+        yield _coalesced(rows, bounds, counts, full)
 
 
 def _coalesced(rows: Ints, bounds: Floats, counts: Floats, there: Mask) -> Buckets:

@@ -11,6 +11,7 @@ from watchkeeper.query.promql.matrix import Mask
 from watchkeeper.query.promql.windows import Windows, count_pairs
 
 Found = tuple[Floats, Mask]
+_MARGIN, _TINY = 1 + 1e-9, 1e-300
 
 
 def rate(windows: Windows) -> Found:
@@ -80,17 +81,34 @@ def extrapolated(
     threshold = mean * 1.1
     to_start = np.where(to_start >= threshold, mean / 2, to_start)
     to_end = np.where(to_end >= threshold, mean / 2, to_end)
-    if not counter:
-        moved *= (sampled + to_start + to_end) / sampled
-        return moved
+    seconds = range_ms / 1000 if range_ms else 1.0
+    factor = (sampled + to_start + to_end) / sampled / seconds
     # A counter cannot have been below zero: reach back no further than to where it would have been zero.
-    to_zero = sampled * (begin / moved)
-    applies = (moved > 0) & (begin >= 0) & (to_zero < to_start)
-    factor = (sampled + np.where(applies, to_zero, to_start) + to_end) / sampled
-    if range_ms:
-        factor /= range_ms / 1000
-    factor *= moved
-    return factor
+    young = _young(begin, moved, to_start / sampled) if counter else ()
+    if not len(young):
+        moved *= factor
+        return moved
+    begin, grown = begin[young], moved[young]
+    sampled, to_start, to_end = (np.broadcast_to(one, moved.shape)[young] for one in (sampled, to_start, to_end))
+    to_zero = np.fmin(sampled * (begin / grown), to_start)
+    moved *= factor
+    moved[young] = (sampled + to_zero + to_end) / sampled / seconds * grown
+    return moved
+
+
+def _young(begin: Floats, moved: Floats, reach: Floats) -> tuple[Ints, ...]:
+    """Find the cells whose counter may have been zero inside the window, as it grew in it: few, as a rule.
+
+    reach    how far the window's start is before the first sample, as a share of the time to the last
+    returns  their indices; of some more, because of the margin for rounding; () for none
+    """
+    limit = moved * (reach * _MARGIN)
+    limit += _TINY
+    found = begin <= limit
+    if not found.any():
+        return ()
+    found &= (moved > 0) & (begin >= 0)
+    return np.nonzero(found)
 
 
 def _spans(windows: Windows, first: Ints, last: Ints) -> tuple[Floats, Floats, Floats, Floats]:
