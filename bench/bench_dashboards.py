@@ -113,6 +113,7 @@ def host(number: int, rows: int) -> Columns:
         out.append(({"__name__": "http_request_duration_seconds_bucket", **own, "le": bound}, buckets[:, at]))
     out.append(({"__name__": "http_request_duration_seconds_count", **own}, buckets[:, -1]))
     out.append(({"__name__": "http_request_duration_seconds_sum", **own}, (buckets[:, -1] * 0.042).round(3)))
+    out.sort(key=lambda column: column[0]["__name__"])  # as an exposition has them
     return out
 
 
