@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watchkeeper.model.frame import ABSENT, STALE, FrameSlice
+from watchkeeper.model.frame import ABSENT, STALE, Floats, FrameSlice
 from watchkeeper.model.labels import LabelTable, Symbols
-from watchkeeper.query.promql.functions import over_time, rate, regression
+from watchkeeper.query.promql.functions import over_time, rate, regression, table
 from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of
 
 # NaN payloads do not survive Python floats, so gaps are placed by their own draw.
@@ -139,6 +139,36 @@ def test_equals_the_plain_loop(name: str, dense_from: int, made: list[FrameSlice
                     assert math.isnan(have)
                 else:
                     assert have == pytest.approx(want, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(table.RANGE))
+def test_frames_with_the_same_windows_are_worked_on_as_one_and_give_what_each_gives_alone(name: str) -> None:
+    chance, symbols, ends = np.random.default_rng(5), Symbols(), np.arange(200, 100_000, 1500, dtype=np.int64)
+    made = []
+    for number, (late_ms, rows) in enumerate(((0, 80), (7, 80), (300, 80), (7, 81), (7, 80), (999, 80))):
+        values: Floats = np.cumsum(chance.integers(-1, 5, (number + 1, rows)), axis=1).astype(np.float64)
+        labels = LabelTable.from_labels([{"f": str(number), "s": str(row)} for row in range(number + 1)], symbols)
+        made.append(FrameSlice(labels, np.arange(rows, dtype=np.int64) * 1000 + late_ms, values, gaps=False))
+    numbers = [np.full(len(ends), 0.4)] * {"quantile_over_time": 1, "predict_linear": 1}.get(name, 0)
+    if name == "double_exponential_smoothing":
+        numbers = [np.full(len(ends), 0.4), np.full(len(ends), 0.3)]
+
+    def function(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+        return table.RANGE[name](windows, *(np.tile(one, len(windows.lo) // len(one)) for one in numbers))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("watchkeeper.query.promql.windows._STACKED_CELLS_MIN", 1)
+        _, blocks = windows_of(made, ends, ends, 4700, keep_stale=False)
+    values, present = RangeVector(LabelTable.join([one.labels for one in made], symbols), blocks, len(ends)).apply(
+        function
+    )
+    start = 0
+    for frame, block in zip(made, blocks, strict=True):
+        alone, there = RangeVector(frame.labels, [block], len(ends)).apply(function)
+        here = slice(start, start + len(frame.labels))
+        assert np.array_equal(present[here], there)
+        assert np.array_equal(values[here][there].view(np.uint64), alone[there].view(np.uint64))
+        start += len(frame.labels)
 
 
 def test_sums_that_cancel_are_compensated() -> None:

@@ -72,7 +72,7 @@ def _newest(windows: Windows) -> tuple[Floats, Mask]:
 
 def _newest_times(windows: Windows) -> tuple[Floats, Mask]:
     _, present = _newest(windows)
-    return (windows.times[windows.last] / 1000)[None, :], present
+    return windows.by_row(windows.times_at(windows.last) / 1000), present
 
 
 def _windows(

@@ -1,13 +1,14 @@
 """Samples and the windows that a range vector looks through, for all series and steps at once.
 
 Two shapes share one form. A dense block is a frame whose cells are all samples: values[series, rows], and the windows
-of a step are the same rows for every series. A ragged block holds series of any times end to end in one row, and has
-windows for every series. Functions see values[r, c], times[c] and windows lo[w]:hi[w] over the c axis, give [r, w],
-and never care which it is.
+of a step are the same rows for every series; several such frames with the same windows are worked on as one. A ragged
+block holds series of any times end to end in one row, and has windows for every series. Functions see values[r, c],
+times[c] and windows lo[w]:hi[w] over the c axis, give [r, w], and never care which it is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,7 +17,10 @@ from watchkeeper.model.frame import ABSENT, Floats, FrameSlice, Times, is_absent
 from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql.matrix import Mask, ever
 
-_DENSE_CELLS_MIN = 1 << 13  # smaller frames are stacked into one ragged block
+_Numbers = TypeVar("_Numbers", Floats, Times)
+_DENSE_CELLS_MIN = 1 << 13  # smaller frames are put into one ragged block,
+_DENSE_STEPS_MIN = 64  # but for those without gaps that are laid below each other at so many steps,
+_STACKED_CELLS_MIN = 1 << 9  # when they are not tiny
 _CHUNK_CELLS = 1 << 16  # 512 kB: a few such arrays stay in the cache
 
 
@@ -30,6 +34,9 @@ class Windows:
     ends_ms  int64[w], the (closed) right end; the window is (end - range, end]
     at_ms    int64[w], the step that the window belongs to (differs from its end by offset and @)
     shape    (series, steps) of the result; r × w cells in this order
+    grids    int64[f, c], where frames with the same windows lie one below the other: the times of each; `times` is then
+             one of them, and functions ask times_at and times_of
+    grid_of  int64[r], the frame of each row of such a stack
     """
 
     values: Floats
@@ -40,6 +47,8 @@ class Windows:
     at_ms: Ints
     range_ms: int
     shape: tuple[int, int]
+    grids: Times | None = None
+    grid_of: Ints | None = None
 
     @property
     def counts(self) -> Ints:
@@ -60,17 +69,28 @@ class Windows:
         """Say which windows have so many samples; bool[1, w]."""
         return (self.counts >= minimum)[None, :]
 
-    def chunks(self) -> Iterator[tuple[slice, "Windows"]]:
-        """Give the block in parts that fit the processor's cache, each with the series it covers."""
-        series = self.shape[0]
+    def times_at(self, index: Ints) -> Times:
+        """Give the times of one sample of each window, int64[1, w], or int64[f, w] in a stack: see `by_row`."""
+        return self.times.take(index)[None, :] if self.grids is None else self.grids.take(index, axis=1)
+
+    def times_of(self, index: Ints) -> Times:
+        """Give the times of one sample of each cell, int64[r, w] of int64[r, w]."""
+        return self.times.take(index) if self.grids is None else np.take_along_axis(self.by_row(self.grids), index, 1)
+
+    def by_row(self, values: _Numbers) -> _Numbers:
+        """Give each row what its frame has: [r, n] of [f, n], or [1, n] as it is."""
+        return values if self.grid_of is None else values.take(self.grid_of, axis=0)
+
+    def chunks(self) -> Iterator["Windows"]:
+        """Give the block in parts that fit the processor's cache."""
         rows = self.values.shape[0]
-        if rows < series or rows == 1:
-            yield slice(0, series), self
+        if rows < self.shape[0] or rows == 1:
+            yield self
             return
         size = max(1, _CHUNK_CELLS // max(len(self.times), len(self.lo), 1))
         for start in range(0, rows, size):
             part = self.values[start : start + size]
-            yield slice(start, start + len(part)), replace(self, values=part, shape=(len(part), self.shape[1]))
+            yield replace(self, values=part, shape=(len(part), self.shape[1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,18 +121,49 @@ class RangeVector:
         present = np.empty((len(self.labels), self.steps), np.bool_)
         start = 0
         with np.errstate(all="ignore"):
-            for block in self.blocks:
-                for rows, part in block.chunks():
-                    checkpoint()
-                    here = slice(start + rows.start, start + rows.stop)
-                    for target, found in zip((values, present), function(part), strict=True):
-                        form = (part.values.shape[0], len(part.lo))
-                        if form == part.shape:
-                            target[here] = found
-                        else:
-                            target[here] = np.broadcast_to(found, form).reshape(part.shape)
-                start += block.shape[0]
+            for part in _parts(self.blocks):
+                checkpoint()
+                here = slice(start, start + part.shape[0])
+                for target, found in zip((values, present), function(part), strict=True):
+                    form = (part.values.shape[0], len(part.lo))
+                    if form == part.shape:
+                        target[here] = found
+                    else:
+                        target[here] = np.broadcast_to(found, form).reshape(part.shape)
+                start += part.shape[0]
         return values, present
+
+
+def _parts(blocks: Sequence[Windows]) -> Iterator[Windows]:
+    """Give blocks in parts that fit the cache, small dense ones with the same windows one below the other."""
+    waiting: list[Windows] = []
+    cells = 0
+    for block in blocks:
+        size = block.values.shape[0] * max(len(block.times), len(block.lo))
+        if waiting and (cells + size > _CHUNK_CELLS or not _same_windows(waiting[0], block)):
+            yield _stack(waiting)
+            waiting, cells = [], 0
+        if size > _CHUNK_CELLS or block.values.shape[0] != block.shape[0]:
+            yield from block.chunks()
+        else:
+            waiting.append(block)
+            cells += size
+    if waiting:
+        yield _stack(waiting)
+
+
+def _same_windows(one: Windows, other: Windows) -> bool:
+    same = len(one.times) == len(other.times) and other.values.shape[0] == other.shape[0]
+    return same and np.array_equal(one.lo, other.lo) and np.array_equal(one.hi, other.hi)
+
+
+def _stack(blocks: list[Windows]) -> Windows:
+    if len(blocks) == 1:
+        return blocks[0]
+    values = np.concatenate([block.values for block in blocks])
+    of = np.repeat(np.arange(len(blocks)), [len(block.values) for block in blocks])
+    grids = np.stack([block.times for block in blocks])
+    return replace(blocks[0], values=values, shape=(len(values), blocks[0].shape[1]), grids=grids, grid_of=of)
 
 
 def windows_of(
@@ -127,8 +178,9 @@ def windows_of(
     tables: list[LabelTable] = []
     blocks: list[Windows] = []
     small: list[FrameSlice] = []
+    many_steps = len(ends_ms) >= _DENSE_STEPS_MIN
     for frame in frames:
-        if frame.values.size < _DENSE_CELLS_MIN:
+        if frame.values.size < (_STACKED_CELLS_MIN if many_steps and not frame.gaps else _DENSE_CELLS_MIN):
             small.append(frame)
             continue
         for part in _split(frame, keep_stale=keep_stale):

@@ -149,7 +149,7 @@ def _time_of(pick: Callable[[Floats], Ints]) -> Callable[[Windows], Found]:
 
         def seconds(cells: Floats, _counts: Ints, which: slice) -> Floats:
             at = np.minimum(windows.lo[which] + pick(cells), len(windows.times) - 1)
-            return windows.times[at] / 1000
+            return windows.times_of(at) / 1000
 
         out[...] = _gathered(windows, seconds)
         return out, windows.filled()
@@ -165,12 +165,12 @@ def _newest_lowest(cells: Floats) -> Ints:
 
 def ts_of_last_over_time(windows: Windows) -> Found:
     """Give the newest sample's time in seconds."""
-    return (windows.times[windows.last] / 1000)[None, :], windows.filled()
+    return windows.by_row(windows.times_at(windows.last) / 1000), windows.filled()
 
 
 def ts_of_first_over_time(windows: Windows) -> Found:
     """Give the oldest sample's time in seconds."""
-    return (windows.times[windows.first] / 1000)[None, :], windows.filled()
+    return windows.by_row(windows.times_at(windows.first) / 1000), windows.filled()
 
 
 RANGE: dict[str, Callable[..., Found]] = {

@@ -34,8 +34,9 @@ def irate(windows: Windows) -> Found:
     before, last = np.maximum(windows.last - 1, 0), windows.last
     newest, older = windows.values.take(last, axis=1), windows.values.take(before, axis=1)
     moved = np.where(newest < older, newest, newest - older)
-    seconds = (windows.times[last] - windows.times[before]) / 1000
-    return moved / seconds, windows.filled(2)
+    seconds = (windows.times_at(last) - windows.times_at(before)) / 1000
+    moved /= windows.by_row(seconds)
+    return moved, windows.filled(2)
 
 
 def idelta(windows: Windows) -> Found:
@@ -64,18 +65,27 @@ def _extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Found
     moved -= begin
     if counter:
         _add_resets(windows, moved)
+    range_ms = windows.range_ms if per_second else 0
     spans = _spans(windows, first, last)
-    return extrapolated(begin, moved, spans, windows.range_ms if per_second else 0, counter=counter), windows.filled(2)
+    found = extrapolated(begin, moved, spans, range_ms, counter=counter, spans_of=windows.grid_of)
+    return found, windows.filled(2)
 
 
 def extrapolated(
-    begin: Floats, moved: Floats, spans: tuple[Floats, Floats, Floats, Floats], range_ms: int, *, counter: bool
+    begin: Floats,
+    moved: Floats,
+    spans: tuple[Floats, Floats, Floats, Floats],
+    range_ms: int,
+    *,
+    counter: bool,
+    spans_of: Ints | None = None,
 ) -> Floats:
     """Carry what moved between the first and the last sample on to the window's ends.
 
     begin, moved  the first sample, and the difference, resets added; `moved` is the function's to change
     spans         seconds: first to last sample, start to first, last to end, mean between samples
     range_ms      0: not divided by the range
+    spans_of      int64[r]: the row of the spans that each row has; None: they broadcast
     """
     sampled, to_start, to_end, mean = spans
     threshold = mean * 1.1
@@ -84,12 +94,19 @@ def extrapolated(
     seconds = range_ms / 1000 if range_ms else 1.0
     factor = (sampled + to_start + to_end) / sampled / seconds
     # A counter cannot have been below zero: reach back no further than to where it would have been zero.
-    young = _young(begin, moved, to_start / sampled) if counter else ()
+    reach = to_start / sampled
+    young = _young(begin, moved, reach if spans_of is None else np.fmax.reduce(reach)) if counter else ()
+    if spans_of is not None:
+        factor = factor.take(spans_of, axis=0)
     if not len(young):
         moved *= factor
         return moved
     begin, grown = begin[young], moved[young]
-    sampled, to_start, to_end = (np.broadcast_to(one, moved.shape)[young] for one in (sampled, to_start, to_end))
+    if spans_of is None:
+        sampled, to_start, to_end = (np.broadcast_to(one, moved.shape)[young] for one in (sampled, to_start, to_end))
+    else:
+        where = spans_of[young[0]], young[1]
+        sampled, to_start, to_end = sampled[where], to_start[where], to_end[where]
     to_zero = np.fmin(sampled * (begin / grown), to_start)
     moved *= factor
     moved[young] = (sampled + to_zero + to_end) / sampled / seconds * grown
@@ -113,7 +130,7 @@ def _young(begin: Floats, moved: Floats, reach: Floats) -> tuple[Ints, ...]:
 
 def _spans(windows: Windows, first: Ints, last: Ints) -> tuple[Floats, Floats, Floats, Floats]:
     """Give, in seconds and a window: sampled span, start to first sample, last sample to end, mean between samples."""
-    begin_ms, end_ms = windows.times[first], windows.times[last]
+    begin_ms, end_ms = windows.times_at(first), windows.times_at(last)
     sampled = (end_ms - begin_ms) / 1000
     to_start = (begin_ms - (windows.ends_ms - windows.range_ms)) / 1000
     to_end = (windows.ends_ms - end_ms) / 1000

@@ -13,6 +13,7 @@ from watchkeeper.query.promql.matrix import Mask
 from watchkeeper.query.promql.windows import Parts, Windows, count_pairs, fold
 
 Found = tuple[Floats, Mask]
+_FIRST = np.zeros(1, np.int64)
 
 
 def deriv(windows: Windows) -> Found:
@@ -24,15 +25,16 @@ def deriv(windows: Windows) -> Found:
 def predict_linear(windows: Windows, ahead_s: Floats) -> Found:
     """Give what the least-squares line says of a moment; ahead_s float64[w], seconds from the step."""
     slope, mean_time, mean = _line(windows)
-    at_s = (windows.at_ms - windows.times[0]) / 1000
+    at_s = (windows.at_ms - windows.by_row(windows.times_at(_FIRST))) / 1000
     value = slope * (ahead_s + (at_s - mean_time)) + mean
     return value, windows.filled(2)
 
 
 def _line(windows: Windows) -> Parts:
-    """Give slope, mean time (seconds after the block's first) and mean value, by merging moments about the means."""
-    seconds = ((windows.times - windows.times[0]) / 1000)[None, :]
-    ones, nil = np.ones(seconds.shape), np.zeros(seconds.shape)
+    """Give slope, mean time (seconds after the frame's first) and mean value, by merging moments about the means."""
+    every = np.arange(len(windows.times))
+    seconds = windows.by_row((windows.times_at(every) - windows.times_at(_FIRST)) / 1000)
+    ones, nil = np.ones((1, len(every))), np.zeros(seconds.shape)
     values = windows.values
     parts = (ones, seconds, values, np.zeros_like(values), nil)
     _, mean_time, mean, together, spread = fold(windows, parts, _merge)
