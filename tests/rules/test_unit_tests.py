@@ -34,6 +34,7 @@ groups:
 - name: reader
   rules:
   - {record: seen, expr: doubled}
+  - {record: summed, expr: sum(sizes)}
 """
 UP = {"series": 'up{job="a", instance="b"}', "values": "0x60"}
 FIRING = {"exp_labels": {"severity": "page", "job": "a", "instance": "b"}, "exp_annotations": {"summary": "a 0"}}
@@ -51,6 +52,11 @@ def expr(text: str, at: str, *samples: dict[str, object], **more: object) -> dic
 
 
 SERIES = [{"series": 'test{job="t", instance="x"}', "values": "0+1x20 _ _ stale 5"}]
+SIZES = [
+    {"series": 'sizes{job="a"}', "values": "{{count:4 sum:6 buckets:[1 2 1]}}+{{count:1 sum:1 buckets:[1]}}x9"},
+    {"series": 'sizes{job="b"}', "values": "_ {{schema:1 count:2 sum:3 z_bucket:2 z_bucket_w:0.5}}x9"},
+    {"series": 'sized{job="c"}', "values": "{{schema:-53 count:5 sum:8 custom_values:[1 2] buckets:[2 3]}}x9"},
+]
 CASES: dict[str, dict[str, object]] = {
     "not yet": alert("4m"),
     "not yet, but expected": alert("4m", FIRING),
@@ -90,6 +96,43 @@ CASES: dict[str, dict[str, object]] = {
         **expr("vector(1)", "0", {"value": 1}),
     },
     "equal to the last digits": expr("0.1 + 0.2", "0", {"value": 0.30000000000000004}),
+    "histogram": expr(
+        "sizes",
+        "0",
+        {"labels": 'sizes{job="a"}', "histogram": "{{count:4 sum:6 buckets:[1 2 1]}}"},
+        input_series=SIZES,
+    ),
+    "histogram of which a reset is ruled out": expr(
+        'sizes{job="a"}',
+        "2m",
+        {"labels": 'sizes{job="a"}', "histogram": "{{count:6 sum:8 counter_reset_hint:not_reset buckets:[3 2 1]}}"},
+        input_series=SIZES,
+    ),
+    "histogram without its hint": expr(
+        'sizes{job="a"}',
+        "2m",
+        {"labels": 'sizes{job="a"}', "histogram": "{{count:6 sum:8 buckets:[3 2 1]}}"},
+        input_series=SIZES,
+    ),
+    "other histogram": expr(
+        "sizes", "0", {"labels": 'sizes{job="a"}', "histogram": "{{count:4 sum:7}}"}, input_series=SIZES
+    ),
+    "histogram of custom buckets": expr(
+        "sized",
+        "0",
+        {"labels": 'sized{job="c"}', "histogram": "{{schema:-53 count:5 sum:8 custom_values:[1 2] buckets:[2 3]}}"},
+        input_series=SIZES,
+    ),
+    "histogram that a rule recorded": expr(
+        "histogram_count(summed)", "3m", {"labels": "{}", "value": 9}, input_series=SIZES
+    ),
+    "quantile": expr(
+        "histogram_quantile(0.5, sized)",
+        "3m",
+        {"labels": '{job="c"}', "value": 1.1666666666666667},
+        input_series=SIZES,
+    ),
+    "broken histogram": expr("sizes", "0", input_series=[{"series": "a", "values": "{{count:x}}"}]),
     "infinite": expr("1 / 0", "0", {"value": float("inf")}),
 }
 
@@ -111,6 +154,11 @@ PASSING = {
     "external label",
     "equal to the last digits",
     "infinite",
+    "histogram",
+    "histogram of which a reset is ruled out",
+    "histogram of custom buckets",
+    "histogram that a rule recorded",
+    "quantile",
 }
 
 

@@ -17,7 +17,7 @@ from watchkeeper.api.prometheus_params import matcher_sets
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import MetricReader
 from watchkeeper.model.errors import WatchkeeperError
-from watchkeeper.model.frame import FrameSlice, is_absent, is_stale
+from watchkeeper.model.frame import FrameSlice, is_absent, is_histogram, is_stale
 from watchkeeper.model.labels import METRIC_NAME, Labels, label_pairs
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.net.protobuf import double_field, field, number_field, varint
@@ -68,13 +68,13 @@ class _Federation:
 
 
 def newest(frame: FrameSlice) -> Iterator[Sample]:
-    """Give each series' newest sample; those that ended have none."""
+    """Give each series' newest sample; those that ended have none, and a native histogram has no text."""
     if not frame.values.size:
         return
     there = ~is_absent(frame.values)
     last = frame.values.shape[1] - 1 - there[:, ::-1].argmax(axis=1)
     values = frame.values[np.arange(len(last)), last]
-    kept = there.any(axis=1) & ~is_stale(values)
+    kept = there.any(axis=1) & ~is_stale(values) & ~is_histogram(values)
     labels = frame.labels.take(kept).labels()
     yield from zip(labels, values[kept].tolist(), frame.times[last[kept]].tolist(), strict=True)
 

@@ -8,6 +8,7 @@ from watchkeeper.model.alert import Alert
 from watchkeeper.model.census import BlockSaid, Census, TierSaid
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import Appended, FrameSlice, Layout, MetricMetadata, Row
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import Labels, LabelTable, Symbols
 from watchkeeper.model.logs import Entries, LineBlock, LogsAppended, LogVolume
 from watchkeeper.model.matchers import Matcher
@@ -208,10 +209,15 @@ class LogStore(LogReader, LogWriter, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AlertSample:
-    """One element of an instant vector: what a rule works on."""
+    """One element of an instant vector: what a rule works on.
+
+    value      0 where it is a native histogram
+    histogram  None where it is a number
+    """
 
     labels: dict[str, str]
     value: float
+    histogram: Histogram | None = None
 
 
 # Evaluates a PromQL expression at a moment (Unix ms) and gives the vector; a scalar is one element without labels.

@@ -4,7 +4,7 @@ A frame is all series of one source whose samples arrive together (a scrape targ
 target in a remote-write stream): one timestamp column, one value column a series.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,23 @@ def histogram_numbers(values: Floats) -> Ints:
 def histogram_cells(numbers: Ints) -> Floats:
     """Make the cells that stand for the histograms at these places; same shape. Copy them, never reckon with them."""
     return (numbers.astype(np.uint64) | np.uint64(HISTOGRAM_TAG << 48)).view(np.float64)
+
+
+def cells_of(samples: "Collection[float | Histogram]") -> "tuple[Floats, list[Histogram]]":
+    """Give the cells of samples, float64[n], and the histograms that some of them stand for."""
+    try:
+        return np.fromiter(samples, np.float64, len(samples)), []
+    except TypeError:  # a histogram is no number
+        pass
+    held: list[Histogram] = []
+    cells = np.empty(len(samples))
+    for at, sample in enumerate(samples):
+        if isinstance(sample, int | float):
+            cells[at] = sample
+        else:
+            cells[at : at + 1] = histogram_cells(np.array([len(held)]))
+            held.append(sample)
+    return cells, held
 
 
 @dataclass(frozen=True, slots=True, eq=False)

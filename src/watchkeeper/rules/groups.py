@@ -13,7 +13,7 @@ from watchkeeper.model.alert import Alert
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.doors import AlertSample, MetricWriter, SendAlerts
 from watchkeeper.model.errors import BadInput, WatchkeeperError
-from watchkeeper.model.frame import ABSENT, Layout, Row
+from watchkeeper.model.frame import ABSENT, Layout, Row, cells_of
 from watchkeeper.model.labels import LabelPairs
 from watchkeeper.rules import metrics, restore
 from watchkeeper.rules.alerting import ActiveAlert, AlertingRule
@@ -66,7 +66,8 @@ class Stage:
         if self.layout is None or listed != self.listed:
             self.layout = writer.layout(self.source, [dict(labels) for labels in listed])
             self.listed = listed
-        return Row(self.layout, time_ms, np.fromiter(series.values(), np.float64, len(series)), whole=True)
+        values, histograms = cells_of(series.values())
+        return Row(self.layout, time_ms, values, whole=True, histograms=histograms)
 
 
 class Group:

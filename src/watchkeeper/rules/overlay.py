@@ -5,9 +5,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from watchkeeper.model.doors import MetricReader
-from watchkeeper.model.frame import ABSENT, STALE, Floats, FrameSlice, MetricMetadata, Times, is_absent, is_stale
+from watchkeeper.model.frame import (
+    ABSENT,
+    STALE,
+    Floats,
+    FrameSlice,
+    MetricMetadata,
+    Times,
+    is_absent,
+    is_histogram,
+    is_stale,
+)
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, Labels, LabelTable, Symbols, label_pairs
 from watchkeeper.model.matchers import Matcher, match_table
+from watchkeeper.query.promql.histogram_table import pruned, renumbered
 from watchkeeper.query.promql.result import Result
 
 
@@ -36,7 +48,8 @@ class Overlay:
         found = [label_pairs({**one, METRIC_NAME: name, **labels}) for one in result.labels.labels()]
         own = np.array([self._owner.setdefault(one, rule) == rule for one in found], np.bool_)
         values = np.where(result.present, result.values, ABSENT)
-        frame.add([one for one, mine in zip(found, own.tolist(), strict=True) if mine], result.times, values[own])
+        mine = [one for one, is_own in zip(found, own.tolist(), strict=True) if is_own]
+        frame.add(mine, result.times, values[own], result.histograms)
 
     def forget(self, now_ms: int) -> None:
         """Let go of what no expression reads that is evaluated from a moment on."""
@@ -82,14 +95,16 @@ class _Recorded:
         self._table: LabelTable | None = None
         self._times: Times = np.zeros(0, np.int64)
         self._values: Floats = np.zeros((0, 0))
+        self._held: list[Histogram] = []
 
-    def add(self, labels: Sequence[LabelPairs], times: Times, values: Floats) -> None:
+    def add(self, labels: Sequence[LabelPairs], times: Times, values: Floats, histograms: Sequence[Histogram]) -> None:
         known = len(self._rows)
         rows = np.array([self._rows.setdefault(one, len(self._rows)) for one in labels], np.int64)
         if len(self._rows) > known:
             self._table = None
         block = np.full((len(self._rows), len(times)), ABSENT)
-        block[rows] = values
+        block[rows] = renumbered(values, len(self._held))
+        self._held += histograms
         before = np.full((len(self._rows), len(self._times)), ABSENT)
         before[: len(self._values)] = self._values
         since = max(1, len(self._times))
@@ -107,6 +122,8 @@ class _Recorded:
         first = int(np.searchsorted(self._times, before_ms))
         if first:
             self._times, self._values = self._times[first:], np.ascontiguousarray(self._values[:, first:])
+            if self._held:
+                self._values, self._held = pruned(self._values, is_histogram(self._values), self._held)
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[FrameSlice]:
         if self._table is None:
@@ -119,4 +136,4 @@ class _Recorded:
         if not some.any():
             return []
         labels = self._table.take(np.nonzero(chosen)[0][some])
-        return [FrameSlice(labels, self._times[here].copy(), values[some], gaps=True)]
+        return [FrameSlice(labels, self._times[here].copy(), values[some], gaps=True, histograms=self._held)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from watchkeeper.model.doors import AlertSample, MetricReader
 from watchkeeper.model.errors import BadInput, OverLimit, WatchkeeperError
+from watchkeeper.model.frame import is_histogram
 from watchkeeper.model.labels import Ints, LabelPairs
 from watchkeeper.query.promql.ast import Duration, Expr, MatrixSelector, Subquery, VectorSelector
 from watchkeeper.query.promql.engine import Engine
@@ -220,7 +221,8 @@ class _Spans:
         hold = -(-one.rule.for_ms // one.interval_ms)
         pieces = _cells(rows, starts, ends) if one.alerting.labels_vary else zip(rows, starts, ends, strict=True)
         for row, start, end in pieces:
-            value = float(result.values[row, min(start + hold, end - 1)])
+            cell = result.values[row, min(start + hold, end - 1)]
+            value = 0.0 if result.histograms and is_histogram(cell.reshape(1))[0] else float(cell)
             sample = AlertSample(every[int(row)], value)
             labels = one.alerting.labels_for(sample, int(times[start]), around)
             span = _Span(int(times[start]), int(times[end - 1]) + one.interval_ms, sample)

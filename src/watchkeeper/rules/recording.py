@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from watchkeeper.model.doors import AlertSample
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, Labels, label_pairs
 from watchkeeper.rules.language import PROMQL, Language
 from watchkeeper.rules.template import Surroundings
@@ -25,7 +26,7 @@ class Health:
     last_evaluation_ms: int = 0
 
 
-Series = dict[LabelPairs, float]
+Series = dict[LabelPairs, float | Histogram]
 
 
 class RecordingRule:
@@ -58,7 +59,9 @@ class RecordingRule:
         """
         del at_ms
         found = around.ask(self.expr, query_at_ms)
-        series: Series = {self._series_labels(sample): sample.value for sample in found}
+        series: Series = {
+            self._series_labels(one): one.value if one.histogram is None else one.histogram for one in found
+        }
         if len(series) < len(found):
             raise BadInput("vector contains metrics with the same labelset after applying rule labels")
         if limit and len(series) > limit:

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from watchkeeper.model.frame import ABSENT, STALE, Appended, Floats, FrameSlice, Layout, MetricMetadata, Row, is_stale
+from watchkeeper.model.frame import ABSENT, STALE, Appended, Floats, FrameSlice, Layout, MetricMetadata, Row, is_absent
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, Labels, LabelTable, label_pairs
 from watchkeeper.model.matchers import Matcher, match_table
+from watchkeeper.query.promql.histogram_table import renumbered
 from watchkeeper.query.promql.memory import MemoryReader
 
 
@@ -95,6 +97,7 @@ class _Frame:
         self.table: LabelTable | None = None
         self._times = np.zeros(64, np.int64)
         self._values: Floats = np.full((0, 64), ABSENT)
+        self._held: list[Histogram] = []
         self._count = 0
         self._alive = np.zeros(0, np.bool_)
 
@@ -115,7 +118,8 @@ class _Frame:
         gone = self._alive.copy()
         gone[row.layout.columns] = False
         now[gone] = STALE
-        now[row.layout.columns] = row.values
+        now[row.layout.columns] = renumbered(row.values, len(self._held))
+        self._held += row.histograms
         self._alive[:] = False
         self._alive[row.layout.columns] = True
         self._times[self._count], self._values[:, self._count] = row.time_ms, now
@@ -126,7 +130,9 @@ class _Frame:
         here = slice(*np.searchsorted(times, [start_ms, end_ms + 1]).tolist())
         chosen = match_table(list(matchers), table)
         values = self._values[:, : self._count][chosen, here]
-        some = ~(np.isnan(values) & ~is_stale(np.ascontiguousarray(values))).all(axis=1)
+        values = np.ascontiguousarray(values)
+        some = ~is_absent(values).all(axis=1)
         if not some.any():
             return []
-        return [FrameSlice(table.take(np.nonzero(chosen)[0][some]), times[here].copy(), values[some], gaps=True)]
+        labels = table.take(np.nonzero(chosen)[0][some])
+        return [FrameSlice(labels, times[here].copy(), values[some], gaps=True, histograms=self._held)]

@@ -18,9 +18,11 @@ from watchkeeper.model.duration import format_duration
 from watchkeeper.model.errors import BadConfig, BadInput, WatchkeeperError
 from watchkeeper.model.gotemplate import format_float
 from watchkeeper.model.gotemplate.lexer import quote
-from watchkeeper.model.labels import Labels, label_pairs
+from watchkeeper.model.histogram import Histogram
+from watchkeeper.model.labels import LabelPairs, Labels, label_pairs
 from watchkeeper.query.promql.engine import Engine
-from watchkeeper.query.promql.notation import read_metric, read_sequence
+from watchkeeper.query.promql.literal import read_histogram, write_histogram
+from watchkeeper.query.promql.notation import Sample, as_stored, read_metric, read_samples
 from watchkeeper.query.promql.script import nearly_equal
 from watchkeeper.rules.alerting import ALERT_NAME, AlertingRule, State
 from watchkeeper.rules.files import Duration, LabelTexts, RuleFile, Text, check_rules
@@ -65,6 +67,19 @@ class ExpectedSample(Settings):
 
     labels: Text = setting("", "Metric with labels.")
     value: Annotated[float, BeforeValidator(_read_float)] = setting(0.0, "Its value.")
+    histogram: str = setting("", "A native histogram in place of a value: {{count:4 sum:5 buckets:[1 2 1]}}.")
+
+    def sample(self) -> Sample:
+        """Give what is expected.
+
+        raises  BadInput when it is no histogram
+        """
+        if not self.histogram:
+            return self.value
+        text = self.histogram.strip()
+        if not (text.startswith("{{") and text.endswith("}}")):
+            raise BadInput(f"cannot read histogram {text!r}: want {{{{…}}}}")
+        return read_histogram(text[2:-2])
 
 
 class ExprCase(Settings):
@@ -251,9 +266,11 @@ class _Trial:
             labels, rest = read_metric(one.series)
             if rest:
                 raise BadInput(f"cannot read series {one.series!r}: got {rest!r} after it")
-            values = read_sequence(one.values)
-            on_grid = [(at * self._interval_ms, value) for at, value in enumerate(values) if value is not None]
-            self._store.given.add(dict(labels), on_grid)
+            on_grid = [
+                (at * self._interval_ms, one) for at, one in enumerate(read_samples(one.values)) if one is not None
+            ]
+            stored = as_stored([sample for _, sample in on_grid])
+            self._store.given.add(dict(labels), list(zip((at for at, _ in on_grid), stored, strict=True)))
 
     def _broken_rules(self, now_ms: int) -> list[str]:
         rules = [rule for group in self._runner.groups() for rule in group.rules if rule.health.state == "err"]
@@ -281,19 +298,24 @@ class _Trial:
     def _check_expr(self, case: ExprCase) -> str:
         head = f"    expr: {quote(case.expr)}, time: {format_duration(case.eval_time)},"
         try:
-            got = [(label_pairs(one.labels), one.value) for one in self._ask(case.expr, case.eval_time)]
+            got: list[tuple[LabelPairs, Sample]] = [
+                (label_pairs(one.labels), one.value if one.histogram is None else one.histogram)
+                for one in self._ask(case.expr, case.eval_time)
+            ]
         except BadInput as error:
             return f"{head} err: {error}"
-        wanted = [(read_metric(one.labels or "{}")[0], one.value) for one in case.exp_samples]
-        got.sort(key=repr)
-        wanted.sort(key=repr)
+        wanted = [(read_metric(one.labels or "{}")[0], one.sample()) for one in case.exp_samples]
+        got.sort(key=lambda one: _shown_sample(*one))
+        wanted.sort(key=lambda one: _shown_sample(*one))
         if [labels for labels, _ in got] == [labels for labels, _ in wanted]:
             pairs = zip(got, wanted, strict=True)
             if all(self._equal(ours, theirs) for (_, ours), (_, theirs) in pairs):
                 return ""
         return _difference(head, *([_shown_sample(*one) for one in side] for side in (wanted, got)))
 
-    def _equal(self, got: float, wanted: float) -> bool:
+    def _equal(self, got: Sample, wanted: Sample) -> bool:
+        if isinstance(got, Histogram) or isinstance(wanted, Histogram):
+            return _written(got) == _written(wanted)  # as promtool does: hints count
         if got == wanted or (got != got and wanted != wanted):  # noqa: PLR0124  # NaN
             return True
         if self._config.fuzzy_compare:
@@ -336,9 +358,13 @@ def _shown_alert(labels: Sequence[tuple[str, str]], annotations: Sequence[tuple[
     return f"Labels:{_braced(dict(labels))} Annotations:{_braced(dict(annotations))}"
 
 
-def _shown_sample(labels: Sequence[tuple[str, str]], value: float) -> str:
+def _shown_sample(labels: Sequence[tuple[str, str]], value: Sample) -> str:
     named = dict(labels)
-    return f"{named.pop('__name__', '')}{_braced(named)} {format_float(value)}"
+    return f"{named.pop('__name__', '')}{_braced(named)} {_written(value)}"
+
+
+def _written(value: Sample) -> str:
+    return write_histogram(value) if isinstance(value, Histogram) else format_float(value)
 
 
 def _braced(labels: Labels) -> str:

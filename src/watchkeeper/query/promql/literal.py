@@ -8,8 +8,9 @@ import re
 import numpy as np
 
 from watchkeeper.model.errors import BadInput
+from watchkeeper.model.frame import Floats
 from watchkeeper.model.histogram import CUSTOM_BUCKETS, SCHEMA_MAX, SCHEMA_MIN, Hint, Histogram, from_spans
-from watchkeeper.query.promql.numerals import go_parse
+from watchkeeper.query.promql.numerals import go_general, go_parse
 
 _FIELD = re.compile(r"\s*(\w+):(\[[^\]]*\]|[^\s\]]+)")
 _HINTS = {"unknown": Hint.UNKNOWN, "reset": Hint.RESET, "not_reset": Hint.NO_RESET, "gauge": Hint.GAUGE}
@@ -43,6 +44,34 @@ def read_histogram(text: str) -> Histogram:
             fields[name] = _numbers(name, value)
         at = found.end()
     return _built({name: found for name, found in fields.items() if found}, hint)
+
+
+def write_histogram(histogram: Histogram) -> str:
+    """Write a histogram as test files have it, hint and all.
+
+    source  Prometheus 3.5, model/histogram FloatHistogram.TestExpression
+    """
+    own = (("count", histogram.count), ("sum", histogram.sum), ("z_bucket", histogram.zero_count))
+    parts = [f"schema:{histogram.schema}"] if histogram.schema else []
+    parts += [
+        f"{name}:{go_general(value)}" for name, value in (*own, ("z_bucket_w", histogram.zero_threshold)) if value
+    ]
+    if histogram.custom:
+        parts.append(f"custom_values:{_listed(histogram.bounds)}")
+    parts += [
+        f"counter_reset_hint:{name}" for name, hint in _HINTS.items() if hint is histogram.hint is not Hint.UNKNOWN
+    ]
+    for prefix, side in (("", histogram.positive), ("n_", histogram.negative)):
+        if len(side):
+            counts = np.zeros(int(side.index[-1] - side.index[0]) + 1)
+            counts[side.index - side.index[0]] = side.counts
+            parts += [f"{prefix}offset:{side.index[0]}"] if side.index[0] else []
+            parts.append(f"{prefix}buckets:{_listed(counts)}")
+    return "{{" + " ".join(parts) + "}}"
+
+
+def _listed(numbers: Floats) -> str:
+    return f"[{' '.join(map(go_general, numbers.tolist()))}]"
 
 
 def _numbers(name: str, text: str) -> list[float]:

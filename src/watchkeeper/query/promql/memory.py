@@ -1,13 +1,14 @@
 """Samples in memory behind the store's reading door: for scripts, unit tests of rules, and our own tests."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from watchkeeper.model.frame import ABSENT, Floats, FrameSlice, MetricMetadata, histogram_cells, is_absent
+from watchkeeper.model.frame import ABSENT, FrameSlice, MetricMetadata, cells_of, is_absent
 from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols, label_pairs
 from watchkeeper.model.matchers import Matcher, match_table
+from watchkeeper.query.promql.histogram_table import renumbered
 
 Samples = Sequence[tuple[int, float | Histogram]]
 
@@ -40,7 +41,9 @@ class MemoryReader:
             held: list[Histogram] = []
             for row, points in enumerate(self._series.values()):
                 at = np.searchsorted(times, np.fromiter(points, np.int64, len(points)))
-                values[row, at] = _cells(points.values(), held)
+                cells, histograms = cells_of(points.values())
+                values[row, at] = renumbered(cells, len(held))
+                held += histograms
             labels = LabelTable.from_labels([dict(pairs) for pairs in self._series], self._symbols)
             self._frame = FrameSlice(labels, times, values, gaps=True, histograms=held)
         return self._frame
@@ -76,15 +79,3 @@ class MemoryReader:
     def metadata(self) -> Mapping[str, Sequence[MetricMetadata]]:
         """Give nothing: series are added without."""
         return {}
-
-
-def _cells(samples: Collection[float | Histogram], held: list[Histogram]) -> Floats:
-    """Give the cells of samples; histograms are added to those held already."""
-    cells = np.zeros(len(samples))
-    for at, sample in enumerate(samples):
-        if isinstance(sample, Histogram):
-            cells[at : at + 1] = histogram_cells(np.array([len(held)]))
-            held.append(sample)
-        else:
-            cells[at] = sample
-    return cells

@@ -66,7 +66,11 @@ class Result:
     def samples(self) -> list[AlertSample]:
         """Give the elements of an instant query's answer; a scalar is one without labels."""
         values = self.values[:, -1].tolist() if self.values.size else []
-        return [AlertSample(labels, value) for labels, value in zip(self.labels.labels(), values, strict=True)]
+        samples = [AlertSample(labels, value) for labels, value in zip(self.labels.labels(), values, strict=True)]
+        if self.histograms:
+            for row in np.flatnonzero(self.native()[:, -1]).tolist():
+                samples[row] = AlertSample(samples[row].labels, 0.0, self.histogram(row, -1))
+        return samples
 
     def head(self, series: int) -> Self:
         """Give the first so many series: of a matrix, in the order of their labels."""
