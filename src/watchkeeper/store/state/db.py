@@ -9,9 +9,14 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from watchkeeper.model.errors import BadInput, Damaged, Refused
+from watchkeeper.store.state.schema import metadata
 
 _HERE = Path(__file__).parent
 _MIGRATION_LOCK = 7_357_001  # of PostgreSQL's advisory locks: any number that no other program here takes
+_REVISION_TABLE = (  # as Alembic makes it
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+    " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
 _POSTGRES_CONNECT = {  # a server that is cut off is noticed within seconds, not after the kernel's quarter of an hour
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -70,18 +75,33 @@ class StateStore:
 
     def _migrate(self) -> None:
         newest = max(path.name.partition("_")[0] for path in (_HERE / "versions").glob("[0-9]*_*.py"))
-        if self._revision() == newest:
+        if self._revision() == newest or self._is_made(newest):
             return
-        from alembic import command  # noqa: PLC0415 (9 MB, of use at the first start of each release alone)
+        from alembic import command  # noqa: PLC0415 (9 MB, of use at the first start of a later release alone)
         from alembic.config import Config  # noqa: PLC0415
 
         config = Config()
         config.set_main_option("script_location", str(_HERE))
         with self._engine.begin() as connection:
-            if self.is_shared:  # processes that start together take turns; the second finds nothing left to do
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            self._take_turn(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def _is_made(self, newest: str) -> bool:
+        """Make all tables where there are none; says whether it did. What migrations make is the same (a test)."""
+        with self._engine.begin() as connection:
+            self._take_turn(connection)
+            if inspect(connection).get_table_names():
+                return False
+            metadata.create_all(connection)
+            connection.execute(text(_REVISION_TABLE))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:number)"), {"number": newest})
+        return True
+
+    def _take_turn(self, connection: Connection) -> None:
+        """Let processes that start together on one database take turns; the second finds nothing left to do."""
+        if self.is_shared:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
 
     def _revision(self) -> str | None:
         """Give the migration that the tables stand at, None before the first."""
