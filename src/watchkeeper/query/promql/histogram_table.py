@@ -10,8 +10,8 @@ import numpy as np
 
 from watchkeeper.model.frame import Floats, FrameSlice, histogram_cells, histogram_numbers, is_histogram
 from watchkeeper.model.histogram import Hint, Histogram
-from watchkeeper.model.histogram_sum import was_reset
 from watchkeeper.model.labels import Ints
+from watchkeeper.query.promql.histogram_columns import resets_among
 from watchkeeper.query.promql.matrix import Mask, Vector
 
 
@@ -92,15 +92,19 @@ def told_of_resets(frame: FrameSlice) -> FrameSlice:
     native = is_histogram(frame.values)
     values, held = np.array(frame.values), list(frame.histograms)
     for row in np.flatnonzero(native.any(axis=1)).tolist():
-        before: Histogram | None = None
-        for column, number in zip(
-            np.flatnonzero(native[row]).tolist(), histogram_numbers(values[row, native[row]]).tolist(), strict=True
-        ):
-            now = held[number]
-            if now.hint is Hint.UNKNOWN and before is not None:
-                held.append(replace(now, hint=Hint.RESET if was_reset(now, before) else Hint.NO_RESET))
-                values[row, column] = histogram_cells(np.array([len(held) - 1]))[0]
-            before = now
+        columns = np.flatnonzero(native[row])
+        own = [held[number] for number in histogram_numbers(values[row, columns]).tolist()]
+        unknown = np.array([at > 0 and one.hint is Hint.UNKNOWN for at, one in enumerate(own)], np.bool_)
+        if not unknown.any():
+            continue
+        resets = resets_among(own)
+        start = len(held)
+        held += [
+            replace(one, hint=Hint.RESET if reset else Hint.NO_RESET)
+            for one, reset, is_unknown in zip(own, resets.tolist(), unknown.tolist(), strict=True)
+            if is_unknown
+        ]
+        values[row, columns[unknown]] = histogram_cells(np.arange(start, len(held)))
     return replace(frame, values=values, histograms=held)
 
 
