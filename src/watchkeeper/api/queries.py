@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from watchkeeper.api.columns_json import MEDIA_TYPE as COLUMNS
 from watchkeeper.api.columns_json import columns_of
-from watchkeeper.api.envelope import error, failed, failure, refusing, success, success_bytes
+from watchkeeper.api.envelope import BEFORE_DATA, after_data, error, failed, failure, refusing, success, success_bytes
 from watchkeeper.api.matrix_json import data_of
 from watchkeeper.api.prometheus_params import duration_ms, limit, read_duration_ms, time_ms
 from watchkeeper.model.clock import Clock, SystemClock
@@ -101,12 +101,10 @@ class Queries:
             result = result.head(at_most) if cut else result
             if in_columns:
                 return columns_of(replace(result, warnings=warnings))
-            data = data_of(result)
-            if stats:
-                if stats != "all":
-                    said["samples"].pop("totalQueryableSamplesPerStep", None)
-                data = data[:-1] + b',"stats":' + orjson.dumps(said) + b"}"
-            return bytes(success_bytes(data, warnings, result.infos).body)
+            if stats and stats != "all":
+                said["samples"].pop("totalQueryableSamplesPerStep", None)
+            within = b',"stats":' + orjson.dumps(said) if stats else b""
+            return data_of(result, BEFORE_DATA, within + b"}" + after_data(warnings, result.infos))
 
         try:
             body = await self.run(call, text, span, terms, write)
