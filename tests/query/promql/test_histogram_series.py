@@ -5,9 +5,11 @@ import pytest
 from tests.query.promql.histogram_peer import BASE_MS, ROWS, STEP_MS, series
 
 from watchkeeper.model.histogram import Hint, Histogram
+from watchkeeper.query.promql import native
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.histogram_columns import columns_of, resets_among
 from watchkeeper.query.promql.histograms import windows
+from watchkeeper.query.promql.histograms.quantile import quantiles
 from watchkeeper.query.promql.memory import MemoryReader
 from watchkeeper.query.promql.notation import as_stored, read_samples
 from watchkeeper.query.promql.result import Result
@@ -46,6 +48,22 @@ def test_a_series_at_once_is_its_windows_one_by_one(
         one, other = whole.histogram(row, step), single.histogram(row, step)
         assert nearly_equal_histograms(one, other), (row, step)
         assert one.hint is other.hint
+
+
+@pytest.mark.parametrize("name", ["latency_seconds", "queue_size", "custom_seconds", "nothing", "unknown_seconds"])
+def test_quantiles_by_columns_are_those_one_by_one(engine: Engine, name: str) -> None:
+    result = _ask(engine, name)
+    held = [result.histogram(row, step) for row, step in zip(*np.nonzero(result.native()), strict=True)]
+    chance = np.random.default_rng(5)
+    by_layout: dict[tuple[int, float], list[Histogram]] = {}
+    for one in held:
+        by_layout.setdefault((one.schema, one.zero_threshold), []).append(one)
+    for histograms in by_layout.values():
+        columns = columns_of(histograms)
+        assert columns is not None
+        shares = chance.choice([0, 0.001, 0.25, 0.5, 0.9, 1, -1, 2, np.nan, *chance.random(20)], len(histograms))
+        wanted = [native.quantile(share, one) for share, one in zip(shares.tolist(), histograms, strict=True)]
+        np.testing.assert_allclose(quantiles(shares, columns), wanted, rtol=1e-12)
 
 
 def test_resets_of_any_column_but_the_sum_count() -> None:

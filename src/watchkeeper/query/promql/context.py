@@ -14,7 +14,7 @@ from watchkeeper.model.thinned import ThinnedReader
 from watchkeeper.query.limits import Budget
 from watchkeeper.query.promql.annotations import Annotations
 from watchkeeper.query.promql.ast import Aggregate, At, Binary, Call, Expr, Subquery, VectorSelector
-from watchkeeper.query.promql.histogram_table import HistogramTable, told_of_resets, total_size
+from watchkeeper.query.promql.histogram_table import HistogramTable, told_of_resets
 from watchkeeper.query.promql.matrix import Value
 from watchkeeper.query.promql.tally import Tally
 from watchkeeper.query.promql.trace import Trace
@@ -64,7 +64,7 @@ class Query:
         self.settings, self.steps, self.lookback_ms, self.budget = settings, steps, lookback_ms, budget
         self.symbols: Symbols = reader.symbols.overlay()
         self.notes = Annotations(text)
-        self.histograms = HistogramTable()
+        self.histograms = HistogramTable(budget.charge)
         self.is_range = False
         self.tally: Tally | None = None  # where there is one, what is touched counts
         self.trace: Trace | None = None  # where there is one, nodes are timed
@@ -109,7 +109,6 @@ class Query:
             return frame
         if resets_told:
             frame = told_of_resets(frame)
-        self.budget.charge(total_size(frame.histograms))
         return replace(frame, values=self.histograms.adopt(frame.values, frame.histograms), histograms=())
 
     def wants_sums(self, selector: VectorSelector) -> bool:

@@ -42,6 +42,10 @@ class Columns:
             for row, counts, hint in zip(numbers[:, :3].tolist(), numbers, hints, strict=True)
         ]  # fmt: skip
 
+    def of(self, numbers: Floats, hints: Ints) -> "Columns":
+        """Give other numbers in the same layout."""
+        return replace(self, numbers=numbers, hints=hints)
+
     def resets(self) -> Mask:
         """Say at which of them the counter was reset since the one before; bool[n], False for the first."""
         fell = np.zeros(self.numbers.shape, np.bool_)
@@ -62,14 +66,44 @@ def resets_among(histograms: Sequence[Histogram]) -> Mask:
     return np.array([at > 0 and was_reset(now, histograms[at - 1]) for at, now in enumerate(histograms)], np.bool_)
 
 
+def joined(parts: Sequence[tuple[Columns, Ints, Mask]]) -> Columns | None:
+    """Put rows of several matrices into one; None when their layouts differ.
+
+    parts  a matrix, which of its rows, and which of the rows of the whole they are (bool[n])
+    """
+    like = parts[0][0].like
+    if not all(_alike(columns.like, like) for columns, _, _ in parts):
+        return None
+    positive = _union([columns.positive for columns, _, _ in parts])
+    negative = _union([columns.negative for columns, _, _ in parts])
+    size = len(parts[0][2])
+    numbers, hints = np.zeros((size, 3 + len(positive) + len(negative))), np.zeros(size, np.int64)
+    for columns, rows, here in parts:
+        sides = np.searchsorted(positive, columns.positive), len(positive) + np.searchsorted(negative, columns.negative)
+        places = np.concatenate([np.arange(3), 3 + sides[0], 3 + sides[1]])
+        numbers[np.ix_(np.flatnonzero(here), places)] = columns.numbers[rows]
+        hints[here] = columns.hints[rows]
+    return Columns(like, positive, negative, numbers, hints)
+
+
+def _alike(one: Histogram, other: Histogram) -> bool:
+    same = one.schema == other.schema and one.zero_threshold == other.zero_threshold
+    return same and (not one.custom or one.bounds is other.bounds or np.array_equal(one.bounds, other.bounds))
+
+
+def _union(sides: Sequence[Ints]) -> Ints:
+    """Give the indices that occur in any of several, ascending."""
+    distinct = {side.tobytes(): side for side in sides}
+    if len(distinct) == 1:
+        return sides[0]
+    return np.unique(np.concatenate(list(distinct.values())))
+
+
 def columns_of(histograms: Sequence[Histogram]) -> Columns | None:
     """Lay histograms side by side; None when their layouts differ."""
     like = histograms[0]
-    for one in histograms:
-        if one.schema != like.schema or one.zero_threshold != like.zero_threshold:
-            return None
-        if one.bounds is not like.bounds and not np.array_equal(one.bounds, like.bounds):
-            return None
+    if not all(_alike(one, like) for one in histograms):
+        return None
     positive, above = _stacked([one.positive for one in histograms])
     negative, below = _stacked([one.negative for one in histograms])
     own = np.array([[one.count, one.sum, one.zero_count] for one in histograms])
@@ -79,11 +113,14 @@ def columns_of(histograms: Sequence[Histogram]) -> Columns | None:
 
 def _stacked(sides: Sequence[Buckets]) -> tuple[Ints, Floats]:
     """Lay the buckets of one sign side by side: the index of each column, and float64[histograms, columns]."""
-    first = sides[0].index
-    if all(side.index is first or np.array_equal(side.index, first) for side in sides):
-        return first, np.stack([side.counts for side in sides])
-    index = np.unique(np.concatenate([side.index for side in sides]))
+    keys = [side.index.tobytes() for side in sides]
+    distinct = dict(zip(keys, (side.index for side in sides), strict=True))
+    counts = np.concatenate([side.counts for side in sides])
+    if len(distinct) == 1:
+        return sides[0].index, counts.reshape(len(sides), -1)
+    index = np.unique(np.concatenate(list(distinct.values())))
+    places = {key: np.searchsorted(index, own) for key, own in distinct.items()}
     columns = np.zeros((len(sides), len(index)))
-    for row, side in enumerate(sides):
-        columns[row, np.searchsorted(index, side.index)] = side.counts
+    rows = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
+    columns[rows, np.concatenate([places[key] for key in keys])] = counts
     return index, columns

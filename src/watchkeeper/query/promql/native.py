@@ -71,13 +71,6 @@ def has_unknown(histogram: Histogram) -> bool:
     return sum(bucket.count for bucket in histogram.spread()) < histogram.count
 
 
-def average(histogram: Histogram) -> float:
-    """Give the mean of the observations; NaN without any."""
-    if histogram.count == 0:
-        return math.nan if histogram.sum == 0 or math.isnan(histogram.sum) else math.copysign(math.inf, histogram.sum)
-    return histogram.sum / histogram.count
-
-
 def deviation(histogram: Histogram) -> float:
     """Estimate the standard deviation of the observations."""
     found = variance(histogram)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from watchkeeper.model.frame import Floats, Times
-from watchkeeper.model.histogram import Hint, Histogram
+from watchkeeper.model.histogram import Hint
 from watchkeeper.model.labels import Ints
 from watchkeeper.query.promql.functions import over_time
 from watchkeeper.query.promql.histogram_columns import Columns
 from watchkeeper.query.promql.matrix import Mask
 from watchkeeper.query.promql.windows import Windows
 
-Found = tuple[list[Histogram], Mask]
+Found = tuple[Columns, Mask]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +62,7 @@ def _rate(name: str, series: Series) -> Found:
     factors = extrapolation(spans, series.range_ms, numbers[lo, 0], moved[:, 0], counter=counter)
     if name == "rate":
         factors /= series.range_ms / 1000
-    return series.columns.histograms(moved * factors[:, None], [Hint.GAUGE] * len(lo)), there
+    return series.columns.of(moved * factors[:, None], np.full(len(lo), Hint.GAUGE)), there
 
 
 def _add_lost(columns: Columns, moved: Floats, lo: Ints, last: Ints) -> None:
@@ -103,14 +103,12 @@ def _instant(_name: str, series: Series) -> Found:
     numbers = series.columns.numbers
     moved = numbers[last] - np.where(series.columns.resets()[last, None], 0.0, numbers[last - 1])
     moved /= ((series.times[last] - series.times[last - 1]) / 1000)[:, None]
-    return series.columns.histograms(moved, [Hint.GAUGE] * len(last)), there
+    return series.columns.of(moved, np.full(len(last), Hint.GAUGE)), there
 
 
 def _sum(name: str, series: Series) -> Found | None:
     there = series.hi > series.lo
     lo, hi = series.lo[there], series.hi[there]
-    if not len(lo):
-        return [], there
     hints = _hints(series.columns.hints, lo, hi)
     if hints is None:
         return None
@@ -118,13 +116,13 @@ def _sum(name: str, series: Series) -> Found | None:
     ends = series.ends_ms[there]
     windows = Windows(values, series.times, lo, hi, ends, ends, series.range_ms, (len(values), len(lo)))
     found, _ = over_time.RANGE[name](windows)
-    return series.columns.histograms(np.ascontiguousarray(found.T), hints), there
+    return series.columns.of(np.ascontiguousarray(found.T), hints), there
 
 
-def _hints(hints: Ints, lo: Ints, hi: Ints) -> list[Hint] | None:
+def _hints(hints: Ints, lo: Ints, hi: Ints) -> Ints | None:
     """Say what is known of resets of the sum of each window; None when it has contradictions to tell of."""
     if (hints == hints[0]).all():
-        return [Hint(int(hints[0]))] * len(lo)
+        return np.full(len(lo), hints[0])
     before = np.zeros((len(Hint), len(hints) + 1), np.int64)
     np.cumsum(hints == np.arange(len(Hint))[:, None], axis=1, out=before[:, 1:])
     there = before[:, hi] > before[:, lo]
@@ -132,7 +130,7 @@ def _hints(hints: Ints, lo: Ints, hi: Ints) -> list[Hint] | None:
         return None
     alone = there.sum(axis=0) == 1
     found = np.where(there[Hint.GAUGE], Hint.GAUGE, np.where(alone, there.argmax(axis=0), Hint.UNKNOWN))
-    return [Hint(number) for number in found.tolist()]
+    return np.asarray(found)
 
 
 _GAUGES = {"rate": False, "increase": False, "irate": False, "delta": True}

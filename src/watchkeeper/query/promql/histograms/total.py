@@ -12,8 +12,10 @@ import numpy as np
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.histogram import Hint, Histogram
 from watchkeeper.model.histogram_sum import Combined, IncompatibleSchemas, rebound
-from watchkeeper.query.promql.histogram_columns import columns_of
-from watchkeeper.query.promql.precise import compensated
+from watchkeeper.model.labels import Ints
+from watchkeeper.query.promql.histogram_columns import Columns, columns_of
+from watchkeeper.query.promql.matrix import Mask
+from watchkeeper.query.promql.precise import CONDITION_MAX, compensated
 
 
 def total(histograms: Sequence[Histogram]) -> Combined:
@@ -36,6 +38,29 @@ def mean(histograms: Sequence[Histogram]) -> Combined:
         return whole / count if np.isfinite(whole).all() else compensated(columns / count)
 
     return _gathered(histograms, average) if count > 1 else Combined(histograms[0])
+
+
+def grouped(columns: Columns, starts: Ints, *, mean: bool) -> tuple[Columns, Mask]:
+    """Combine runs of histograms of one layout.
+
+    starts   where each run begins
+    returns  one histogram a run, and which of them must be made otherwise: their plain sum is not exact enough, or they
+             contradict each other about a reset
+    """
+    numbers = columns.numbers
+    sizes = np.diff(np.append(starts, len(numbers)))[:, None]
+    with np.errstate(all="ignore"):
+        whole = np.add.reduceat(numbers, starts, axis=0)
+        if (numbers >= 0).all():
+            alone = ~np.isfinite(whole).all(axis=1)
+        else:
+            bulk = np.add.reduceat(np.abs(numbers), starts, axis=0)
+            alone = ~(bulk <= CONDITION_MAX * np.abs(whole)).all(axis=1)
+    kinds = np.stack([np.add.reduceat(columns.hints == hint, starts) > 0 for hint in Hint])
+    alone |= kinds[Hint.RESET] & kinds[Hint.NO_RESET]
+    single = np.where(kinds.sum(axis=0) == 1, kinds.argmax(axis=0), Hint.UNKNOWN)
+    hints = np.where(kinds[Hint.GAUGE], Hint.GAUGE, single)
+    return columns.of(whole / sizes if mean else whole, hints), np.asarray(alone & (sizes[:, 0] > 1))
 
 
 def first_misfit(histograms: Sequence[Histogram]) -> int:

@@ -18,7 +18,6 @@ from watchkeeper.model.histogram_sum import Combined, IncompatibleSchemas, add, 
 from watchkeeper.model.labels import METRIC_NAME, Ints
 from watchkeeper.query.promql.ast import Call, Expr
 from watchkeeper.query.promql.context import Query
-from watchkeeper.query.promql.histogram_columns import columns_of
 from watchkeeper.query.promql.histograms import notes, series
 from watchkeeper.query.promql.histograms.total import mean, total
 from watchkeeper.query.promql.matrix import Mask
@@ -152,7 +151,7 @@ def apply(query: Query, node: Call, ranges: RangeVector, function: Callable[[Win
                 checkpoint()
                 whole = _whole(query, node, part, row)
                 if whole is not None:
-                    values[start + row, whole[1]] = query.histograms.cells(whole[0])
+                    values[start + row, whole[1]] = query.histograms.cells_of(whole[0])
                     present[start + row] = whole[1]
                     continue
                 for step, window in _windows(query, node, part, row, names[start + row]):
@@ -175,7 +174,7 @@ def has_floats(query: Query, ranges: RangeVector) -> bool:
     )
 
 
-def _whole(query: Query, node: Call, part: _Parted, row: int) -> tuple[list[Histogram], Mask] | None:
+def _whole(query: Query, node: Call, part: _Parted, row: int) -> series.Found | None:
     """Evaluate all windows of a series at once, when it has histograms alone, and those of one layout."""
     here = slice(row * part.block.shape[1], (row + 1) * part.block.shape[1])
     lo, hi = part.lo[here], part.hi[here]
@@ -183,7 +182,7 @@ def _whole(query: Query, node: Call, part: _Parted, row: int) -> tuple[list[Hist
     begin, end = int(lo[some].min()), int(hi[some].max())
     if not part.native[begin:end].all():
         return None
-    columns = columns_of(query.histograms.at(part.values[begin:end]))
+    columns = query.histograms.columns(part.values[begin:end])
     if columns is None:
         return None
     ends_ms = part.block.ends_ms
