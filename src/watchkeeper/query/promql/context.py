@@ -10,6 +10,7 @@ from watchkeeper.model.doors import MetricReader
 from watchkeeper.model.frame import FrameSlice, Selection, Times
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher
+from watchkeeper.model.stacked import RecentReader
 from watchkeeper.model.thinned import ThinnedReader
 from watchkeeper.query.limits import Budget
 from watchkeeper.query.promql.annotations import Annotations
@@ -59,8 +60,9 @@ class Query:
         budget: Budget,
         text: str,
         thinned: ThinnedReader | None = None,
+        recent: RecentReader | None = None,
     ) -> None:
-        self.thinned = thinned
+        self.thinned, self.recent = thinned, recent
         self.settings, self.steps, self.lookback_ms, self.budget = settings, steps, lookback_ms, budget
         self.symbols: Symbols = reader.symbols.overlay()
         self.notes = Annotations(text)
@@ -117,7 +119,8 @@ class Query:
         Prometheus reads their buckets for nothing but resets then, and so knows of each whether there was one.
         """
         if self._summed is None:
-            found = () if self.expr is None else _counted(self.expr, sums_only=False)
+            asked = self.expr is not None and "histogram_" in self.text
+            found = _counted(self.expr, sums_only=False) if asked and self.expr is not None else ()
             self._summed = frozenset(map(id, found))
         return id(selector) in self._summed
 
