@@ -27,13 +27,15 @@ def _inside(shares: Floats, columns: Columns) -> Floats:
     up, passed_up = _reached(counts, rank)
     down, passed_down = _reached(counts[:, ::-1], rank)
     bucket = np.where(upwards, up, counts.shape[1] - 1 - down)
-    passed = np.where(upwards, passed_up, passed_down)
+    passed = np.minimum(np.where(upwards, passed_up, passed_down), total)  # buckets that fell, or rounding
     rows = np.arange(len(counts))
     lower, upper = _ends(columns, bucket)
     own = counts[rows, bucket]
     part = np.where(upwards, rank - (passed - own), passed - rank) / own
     found = _between(columns, lower, upper, part)
-    nothing = ~(counts != 0).any(axis=1) | ((passed < rank) & np.isnan(sums))
+    short = passed < rank
+    found = np.where(short & np.isfinite(upper), upper, found)
+    nothing = ~(counts != 0).any(axis=1) | (short & np.isnan(sums))
     return np.where(nothing, np.nan, found)
 
 

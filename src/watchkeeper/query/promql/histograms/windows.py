@@ -16,6 +16,7 @@ from watchkeeper.model.frame import Floats, Times
 from watchkeeper.model.histogram import Hint, Histogram
 from watchkeeper.model.histogram_sum import Combined, IncompatibleSchemas, add, subtract, was_reset
 from watchkeeper.model.labels import METRIC_NAME, Ints
+from watchkeeper.query.promql.annotations import place_of
 from watchkeeper.query.promql.ast import Call, Expr
 from watchkeeper.query.promql.context import Query
 from watchkeeper.query.promql.histograms import notes, series
@@ -195,7 +196,7 @@ def _whole(query: Query, node: Call, part: _Parted, row: int) -> series.Found | 
 
 def _windows(query: Query, node: Call, part: _Parted, row: int, name: str) -> Iterator[tuple[int, Window]]:
     """Give the windows of a series that have histograms, with their steps."""
-    place = node.args[0]
+    place = place_of(node.args[0])
     steps = part.block.shape[1]
     resets: dict[int, bool] = {}
     here = slice(row * steps, (row + 1) * steps)
