@@ -189,12 +189,11 @@ def run(options: argparse.Namespace) -> None:
         time.sleep(options.settle)  # VictoriaMetrics shows samples after a while; ours merges its chunks meanwhile
         told = f"{sum(map(len, hosts))} series x {options.hours:g} h every {options.interval} s"
         print(f"{told}, step {options.step} s, {len(QUERIES)} queries")
-        for when in ("cold", "", "again"):  # the time between goes unreported: what comes again and again is known then
+        for when in ("cold", "again"):
             for kind in ("instant", "range"):
                 instant = kind == "instant"
                 asked = {name: ask_all(one, end_s, options, instant=instant) for name, one in servers.items()}
-                if when:
-                    report(f"{kind}, {when}", asked, each=options.each)
+                report(f"{kind}, {when}", asked, each=options.each)
         newest = [[(labels, values[-1:]) for labels, values in columns] for columns in hosts]
         for body in bodies(newest, times[-1:]):
             for server in servers.values():

@@ -4,7 +4,7 @@ The same samples are remote-written to all three, one after the other. Memory is
 program has had its half minute to settle; then it is killed (SIGKILL) and started again, and the time until it is ready
 and answers a query is taken. Bytes a sample are those of blocks alone, of a day of samples.
 
-    python -m bench.bench_keep [--series 100000] [--rows 60] [--day-series 1000]
+    python -m bench.bench_keep [--series 100000] [--rows 240] [--day-series 1000]
 """
 
 import argparse
@@ -24,18 +24,17 @@ import numpy as np
 import orjson
 
 from bench.bench_program import resident_mib
-from bench.bench_query import INTERVAL_MS, Server, prometheus, sample_messages, target, watchkeeper
-from bench.bench_write import victoria
-from watchkeeper.net.protobuf import field
+from bench.bench_query import INTERVAL_MS, Server, prometheus, target, watchkeeper
+from bench.bench_write import labels_1, victoria
+from watchkeeper.net.protobuf import field, varint
 from watchkeeper.store.files import RealFiles
 from watchkeeper.store.metrics.block import BlockFile
 
 _PER_TARGET = 1000
-_BODY_ROWS = 20
 _SETTLE_S = 35.0
 _READY_S = 120.0
 _BLOCKS_S = 150.0
-_WHOLE_RUN_S = 590
+_WHOLE_RUN_S = 595
 _HEADERS = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
 NAMES = ("watchkeeper", "Prometheus", "VictoriaMetrics")
 
@@ -50,23 +49,31 @@ class Kept:
 
 
 def bodies(series: int, rows: int, end_ms: int) -> Iterator[bytes]:
-    """Give remote-write requests, a target's share of some rows each, oldest first."""
-    made = [target(number, min(_PER_TARGET, series), rows) for number in range(-(-series // _PER_TARGET))]
-    heads = []
-    for labels, _ in made:
-        pairs = [
-            [field(1, name.encode()) + field(2, text.encode()) for name, text in sorted(one.items())] for one in labels
-        ]
-        heads.append([b"".join(field(1, pair) for pair in one) for one in pairs])
-    start_ms = end_ms - rows * INTERVAL_MS
-    for first in range(0, rows, _BODY_ROWS):
-        for number, ((_, values), head) in enumerate(zip(made, heads, strict=True)):
-            last = min(first + _BODY_ROWS, rows)
-            times = start_ms + np.arange(first, last, dtype=np.int64) * INTERVAL_MS + number * 137
-            parts = (
-                field(1, one + sample_messages(times, row[first:last])) for one, row in zip(head, values, strict=True)
-            )
-            yield bytes(cramjam.snappy.compress_raw(b"".join(parts)))
+    """Give remote-write requests as Prometheus sends them, each one row of a target, oldest first."""
+    plans = [_Requests(number, min(_PER_TARGET, series), rows) for number in range(-(-series // _PER_TARGET))]
+    for row in range(rows):
+        for plan in plans:
+            yield plan.body(row, end_ms + (row - rows) * INTERVAL_MS)
+
+
+class _Requests:
+    """Requests of one target: the same bytes but for values and times."""
+
+    def __init__(self, number: int, series: int, rows: int) -> None:
+        labels, values = target(number, series, rows)
+        self._values = np.where(values == 0, 0.5, values)  # a zero would be left out, and the bytes be others
+        self._jitter_ms = number * 137
+        empty = field(2, b"\x09" + bytes(8) + b"\x10" + varint(1_700_000_000_000))
+        parts = [field(1, labels_1(one) + empty) for one in labels]
+        self._ends = np.cumsum([len(part) for part in parts])[:, np.newaxis]
+        self._bytes = np.frombuffer(bytearray(b"".join(parts)), np.uint8)
+
+    def body(self, row: int, time_ms: int) -> bytes:
+        time = np.frombuffer(varint(time_ms + self._jitter_ms), np.uint8)
+        self._bytes[self._ends - 6 + np.arange(6)] = time
+        values = np.ascontiguousarray(self._values[:, row]).view(np.uint8).reshape(-1, 8)
+        self._bytes[self._ends - 15 + np.arange(8)] = values
+        return bytes(cramjam.snappy.compress_raw(self._bytes))
 
 
 def command(name: str, folder: Path) -> tuple[list[str], int]:
@@ -160,20 +167,22 @@ def report(options: argparse.Namespace, found: dict[str, Kept]) -> None:
     )
     for title, what, budget in lines:
         mine, one, two = (getattr(kept, what) for kept in (ours, theirs, victorias))
+        if not one:
+            continue
         print(f"{title:24}{mine:12.2f}{one:12.2f}{mine / one:7.2f}{two:17.2f}{mine / two:7.2f}   {budget}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=100_000)
-    parser.add_argument("--rows", type=int, default=60)
-    parser.add_argument("--day-series", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=240)
+    parser.add_argument("--day-series", type=int, default=1000, help="0: leave the disk out")
     options = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.alarm(_WHOLE_RUN_S)
     found = {name: Kept() for name in NAMES}
     for name in NAMES:
-        for what, measure in (("memory", measure_memory), ("disk", measure_disk)):
+        for what, measure in (("memory", measure_memory), ("disk", measure_disk))[: 1 + bool(options.day_series)]:
             with tempfile.TemporaryDirectory() as folder:
                 measure(name, options, Path(folder), found[name])
                 print(f"{name}: {what} done", file=sys.stderr, flush=True)

@@ -50,7 +50,7 @@ def samples(options: argparse.Namespace, series: int) -> tuple[list[dict[str, st
 def requests(options: argparse.Namespace, series: int, version: int, start_ms: int) -> Iterator[tuple[bytes, int]]:
     """Give bodies and how many samples each has."""
     labels, values = samples(options, series)
-    heads = [_labels_1(one) for one in labels] if version == 1 else []
+    heads = [labels_1(one) for one in labels] if version == 1 else []
     pending: list[tuple[int, bytes]] = []
     for turn in range(options.rounds):
         for at, value in enumerate(values[:, turn].tolist()):
@@ -74,7 +74,7 @@ def _body(pending: Sequence[tuple[int, bytes]], labels: Sequence[Mapping[str, st
     return bytes(cramjam.snappy.compress_raw(message))
 
 
-def _labels_1(labels: Mapping[str, str]) -> bytes:
+def labels_1(labels: Mapping[str, str]) -> bytes:
     return b"".join(
         field(1, field(1, name.encode()) + field(2, text.encode())) for name, text in sorted(labels.items())
     )

@@ -91,11 +91,11 @@ def test_a_strip_that_nobody_seals_in_time_seals_itself() -> None:
 
 def test_what_was_sealed_meanwhile_is_not_taken_twice() -> None:
     strip = Strip(10, 10, 7_200_000, lambda _strip: True)
-    for at in range(20):
+    for at in range(30):
         strip.put(at, None, np.full(600, float(at)), 600)
     frozen = strip.frozen()
     assert frozen is not None and not strip.takes(int(frozen[0][-1])) and strip.takes(int(frozen[0][-1]) + 1)
     cut = strip.cut(int(frozen[0][-1]) + 1)
     assert not strip.take_sealed(frozen[0], list(cut))
-    assert sum(chunk.n_rows for chunk in strip.chunks) + strip.open_rows == 20
+    assert sum(chunk.n_rows for chunk in strip.chunks) + strip.open_rows == 30
     assert strip.value_at(3, np.array([0], np.int32)).tolist() == [3.0]

@@ -12,6 +12,7 @@ from watchkeeper.app.config import load
 from watchkeeper.app.machine import Machine
 from watchkeeper.app.wiring import Options, build
 from watchkeeper.model.errors import BadInput
+from watchkeeper.store.heap import trim
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ async def run(where: Path | None, options: Options) -> int:
         await machine.start()
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: no collection walks it again
+        trim()
         await stopping.wait()
         log.info("stop_asked")
     finally:

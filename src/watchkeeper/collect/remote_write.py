@@ -4,6 +4,7 @@ source  prometheus.io/docs/specs/prw, remote_write_spec and remote_write_spec_2_
         Prometheus, storage/remote/write_handler.go
 """
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from watchkeeper.collect.known_series import KnownSeries, LabelBytes
 from watchkeeper.collect.write_request import Columns, RequestReader
 from watchkeeper.collect.write_symbols import SymbolWalk
 from watchkeeper.collect.write_wire import read_labels, unreadable, walk_request
@@ -78,7 +80,7 @@ class _Source:
 
     name: str
     number: int
-    members: list[int] = field(default_factory=list)  # series numbers, in the order of the full layout
+    members: "array[int]" = field(default_factory=lambda: array("i"))  # series numbers, in the full layout's order
     full: Layout | None = None
     full_size: int = 0
     partial: OrderedDict[bytes, Layout] = field(default_factory=OrderedDict)
@@ -124,18 +126,18 @@ class RemoteWrite:
     ) -> None:
         self._writer, self._exemplars = writer, exemplars
         self.settings = settings or RemoteWriteSettings()
-        self._known: dict[bytes, int] = {}
-        self._keys: list[bytes] = []
+        self._known, self._keys = KnownSeries(), LabelBytes()
         self._fresh: dict[int, Labels] = {}  # of this request: spared a second reading
         self._bad: dict[int, tuple[str, str]] = {}
         self._sources: dict[str, _Source] = {}
         self._source_list: list[_Source] = []
         self._source_of = np.zeros(1024, np.int32)
-        self._place_of = np.zeros(1024, np.int64)  # of each series in its source's full layout
-        self._last_turn = np.zeros(1024, np.int64)  # scratch
+        self._place_of = np.zeros(1024, np.int32)  # of each series in its source's full layout
+        self._last_turn = np.zeros(1024, np.int32)  # scratch
+        self._symbol_walk = SymbolWalk()
         self._readers = {
             message: RequestReader(walk, self._known, self._identify, self._refuse)
-            for message, walk in ((VERSION_1, walk_request), (VERSION_2, SymbolWalk()))
+            for message, walk in ((VERSION_1, walk_request), (VERSION_2, self._symbol_walk))
         }
         self._plans: OrderedDict[int, list[_Group]] = OrderedDict()
 
@@ -213,10 +215,10 @@ class RemoteWrite:
         if number == len(self._source_of):
             self._source_of = np.concatenate([self._source_of, np.zeros_like(self._source_of)])
             self._place_of = np.concatenate([self._place_of, np.zeros_like(self._place_of)])
-            self._last_turn = np.zeros(len(self._place_of), np.int64)
+            self._last_turn = np.zeros(len(self._place_of), np.int32)
         self._keys.append(key)
         self._fresh[number] = labels
-        self._known[key] = number
+        self._known.add(hash(key), number)
         self._source_of[number] = source.number
         self._place_of[number] = len(source.members)
         source.members.append(number)
@@ -235,7 +237,7 @@ class RemoteWrite:
 
     def _labels_of(self, number: int) -> Labels:
         fresh = self._fresh.get(number)
-        return self._labels(self._keys[number]) if fresh is None else fresh
+        return self._labels(self._keys.get(number)) if fresh is None else fresh
 
     def _labels(self, key: bytes) -> Labels:
         """Read label bytes, refusing what is no series.
@@ -265,6 +267,7 @@ class RemoteWrite:
     def _forget_if_full(self) -> None:
         if len(self._keys) > self.settings.known_series_max:
             self._known.clear()
+            self._symbol_walk.forget()
             self._keys.clear()
             self._sources.clear()
             self._source_list.clear()
@@ -329,7 +332,7 @@ class RemoteWrite:
         if not group.whole:
             group.layout, group.places = self._partial_layout(source, numbers), None
             return
-        group.layout, group.places = self._full_layout(source), self._place_of[numbers]
+        group.layout, group.places = self._full_layout(source), self._place_of[numbers].astype(np.int64)
         if len(numbers) == len(group.layout) and np.array_equal(group.places, np.arange(len(numbers))):
             group.places = None
 

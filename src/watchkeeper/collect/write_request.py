@@ -15,7 +15,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.collect.write_wire import Walk, holds_labels_alone
+from watchkeeper.collect.known_series import KnownSeries, hashes_of
+from watchkeeper.collect.write_wire import Hashed, Walk, holds_labels_alone
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import ABSENT_BITS, NORMAL_NAN_BITS, Floats, MetricMetadata, Times
 
@@ -79,7 +80,7 @@ class RequestReader:
     """Reads requests of one version, remembering series and shapes.
 
     walk      the version's grammar
-    known     from label bytes to series number; filled by `identify`
+    known     which series label bytes stand for; filled by `identify`
     identify  gives the number of new label bytes, or a negative one when they are refused (it keeps the reason)
     refuse    gives a negative number for a series that is none, and keeps the reason
     """
@@ -89,7 +90,7 @@ class RequestReader:
     def __init__(
         self,
         walk: WalkBody,
-        known: dict[bytes, int],
+        known: KnownSeries,
         identify: Callable[[bytes], int],
         refuse: Callable[[str, bytes], int],
     ) -> None:
@@ -124,10 +125,10 @@ class RequestReader:
 
     def _columns(self, body: bytes, walk: Walk) -> Columns | None:
         """Give a walk's columns, or None when a series was not as simple as it seemed."""
-        numbers = self._number_all(walk.keys)
+        numbers = self._number_all(walk)
         if numbers is None:
             return None
-        value_at, time_at = np.array(walk.value_at, np.int64), np.array(walk.time_at, np.int64)
+        value_at, time_at = np.frombuffer(walk.value_at, np.int64), np.frombuffer(walk.time_at, np.int64)
         valued = np.flatnonzero(value_at >= 0)
         value_at = value_at[valued]
         columns = _gather(_words(body), numbers, valued, value_at, time_at)
@@ -140,18 +141,28 @@ class RequestReader:
         columns.metadata = walk.metadata
         return columns
 
-    def _number_all(self, keys: list[bytes]) -> Ints | None:
-        numbers = list(map(self._known.get, keys))
-        if None in numbers:
-            for at, number in enumerate(numbers):
-                if number is None:
-                    if not holds_labels_alone(keys[at]):
-                        return None
-                    numbers[at] = self._number(keys[at])
-        return np.array(numbers, np.int64)
+    def _number_all(self, walk: Walk) -> Ints | None:
+        if walk.hashed is not None:
+            return self._number_hashed(walk.hashed)
+        keys = walk.keys
+        numbers = self._known.find(hashes_of(keys))
+        for at in np.flatnonzero(numbers < 0).tolist():
+            if not holds_labels_alone(keys[at]):
+                return None
+            numbers[at] = self._number(keys[at])
+        return numbers
+
+    def _number_hashed(self, series: Hashed) -> Ints:
+        numbers = series.known.find(series.hashes)
+        for at in np.flatnonzero(numbers < 0).tolist():
+            numbers[at] = number = self._number(series[at])
+            value = int(series.hashes[at])
+            if number >= 0 and series.known.get(value) is None:
+                series.known.add(value, number)
+        return numbers
 
     def _number(self, key: bytes) -> int:
-        known = self._known.get(key)
+        known = self._known.get(hash(key))
         return self._identify(key) if known is None else known
 
     def _consider(self, body: bytes, columns: Columns, valued: Ints, value_at: Ints, time_at: Ints) -> None:

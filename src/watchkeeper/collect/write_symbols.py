@@ -11,15 +11,16 @@ source  prometheus.io/docs/specs/prw/remote_write_spec_2_0
 Labels are turned into the bytes that version 1 would send, so that a series is the same whichever version names it.
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
+from watchkeeper.collect.known_series import KnownSeries, hashes_of
 from watchkeeper.collect.write_scan import find_entries, find_samples
-from watchkeeper.collect.write_wire import KINDS, Walk, WireSeries, read_sample
+from watchkeeper.collect.write_wire import KINDS, Walk, WireSeries, places, read_sample
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import MetricMetadata
 from watchkeeper.net.protobuf import (
@@ -45,10 +46,7 @@ _NO_METADATA = b"\x2a\x00"  # what Prometheus writes when it has none
 _NAME = b"__name__"
 _SHORT = 124  # a label of fewer bytes has lengths of one byte
 
-_KNOWN_MAX = 1_000_000
-
 Ints = npt.NDArray[np.int64]
-Keys = list[bytes]
 Said = tuple[MetricMetadata, ...]
 
 
@@ -63,16 +61,41 @@ class _Simple:
     refs: list[npt.NDArray[np.uint8]] = field(default_factory=list)
     refs_of: list[Ints] = field(default_factory=list)
     tails: list[bytes] = field(default_factory=list)
-    value_at: list[int] = field(default_factory=list)
-    time_at: list[int] = field(default_factory=list)
+    value_at: "array[int]" = field(default_factory=places)
+    time_at: "array[int]" = field(default_factory=places)
+
+
+class _Hashed:
+    """Simple series of a request, by the hashes of their labels; see write_wire.Hashed."""
+
+    def __init__(self, known: KnownSeries, symbols: Sequence[bytes], pairs: Ints, cuts: Ints) -> None:
+        self.known = known
+        self._symbols, self._pairs, self._cuts = symbols, pairs, cuts
+        texts = hashes_of(symbols).view(np.uint64)
+        each = _mix(_mix(texts)[pairs[:, 0]] + texts[pairs[:, 1]])
+        self.hashes: Ints = np.add.reduceat(each, np.concatenate([[0], cuts[:-1]])).view(np.int64)
+
+    def __getitem__(self, at: int) -> bytes:
+        own = self._pairs[self._cuts[at - 1] if at else 0 : self._cuts[at]].tolist()
+        return b"".join(_label(self._symbols[name], self._symbols[value]) for name, value in own)
+
+
+def _mix(number: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Spread 64 bits over 64 bits, so that sums of such numbers tell sets of labels apart."""
+    number = (number ^ (number >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
+    number = (number ^ (number >> np.uint64(29))) * np.uint64(0x94D049BB133111EB)
+    return number ^ (number >> np.uint64(32))
 
 
 class SymbolWalk:
-    """Goes over version 2 requests; remembers which labels make which series, whatever their places in a table."""
+    """Goes over version 2 requests; knows series by the hashes of their labels, whatever their places in a table."""
 
     def __init__(self) -> None:
-        self._pairs: dict[tuple[bytes, bytes], int] = {}
-        self._keys: dict[bytes, bytes] = {}  # numbers of a series' pairs, as bytes → its label bytes
+        self._known = KnownSeries()
+
+    def forget(self) -> None:
+        """Forget all series: they will be numbered anew."""
+        self._known.clear()
 
     def __call__(self, body: bytes, *, simple: bool = True) -> Walk:
         """Go over a request.
@@ -80,43 +103,25 @@ class SymbolWalk:
         simple  whether to look for simple series
         raises  BrokenMessage when it is no protobuf, or a field is of another type
         """
-        if len(self._keys) > _KNOWN_MAX or len(self._pairs) > _KNOWN_MAX:
-            self._pairs.clear()
-            self._keys.clear()
         found, symbols, spans = _find(body, simple=simple)
         walk = Walk(value_at=found.value_at, time_at=found.time_at)
         if found.refs:
-            keys = self._keys_of(found, symbols, walk.metadata)
-            if keys is None:
+            walk.hashed = self._hashed(found, symbols, walk.metadata)
+            if walk.hashed is None:
                 return self(body, simple=False)
-            walk.keys = keys
         walk.others = [_read_series(body, start, stop, symbols, walk.metadata) for start, stop in spans]
         return walk
 
-    def _keys_of(self, found: _Simple, symbols: Sequence[bytes], metadata: dict[str, MetricMetadata]) -> Keys | None:
-        """Give the label bytes of each simple series; None when any turns out not to be simple."""
+    def _hashed(self, found: _Simple, symbols: Sequence[bytes], metadata: dict[str, MetricMetadata]) -> _Hashed | None:
+        """Give the simple series; None when any turns out not to be simple."""
         decoded = _references(np.concatenate(found.refs), np.concatenate(found.refs_of), len(symbols))
         told = {tail: _read_tail(tail, symbols) for tail in set(found.tails)}
         if decoded is None or None in told.values():
             return None
         pairs, cuts = decoded
-        codes, places = np.unique(pairs[:, 0] * len(symbols) + pairs[:, 1], return_inverse=True)
-        names, values = (codes // len(symbols)).tolist(), (codes % len(symbols)).tolist()
-        known = self._pairs
-        numbers = [
-            known.setdefault((symbols[name], symbols[value]), len(known))
-            for name, value in zip(names, values, strict=True)
-        ]
-        numbered = np.array(numbers, np.int32)[places].tobytes()
-        stops = (cuts * 4).tolist()
-        series = [numbered[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
-        keys = list(map(self._keys.get, series))
-        for at in [at for at, key in enumerate(keys) if key is None] if None in keys else ():
-            own = pairs[cuts[at - 1] if at else 0 : cuts[at]].tolist()
-            keys[at] = self._keys[series[at]] = b"".join(_label(symbols[name], symbols[value]) for name, value in own)
         if any(told.values()):
             _describe_all(found.tails, told, symbols, pairs, cuts, metadata)
-        return cast("Keys", keys)
+        return _Hashed(self._known, symbols, pairs, cuts)
 
 
 def _describe_all(
@@ -198,8 +203,8 @@ class _Scan:
             found.tails += [_NO_METADATA] * len(stops)
         else:
             found.tails += [body[stop:end] for stop, end in zip(stops.tolist(), ends.tolist(), strict=True)]
-        found.value_at += samples.value_at[first:last].tolist()
-        found.time_at += (samples.stops[first:last] - 6).tolist()
+        found.value_at.frombytes(samples.value_at[first:last].tobytes())
+        found.time_at.frombytes((samples.stops[first:last] - 6).tobytes())
         return int(entries.ends[last - 1])
 
 

@@ -9,11 +9,14 @@ MetricMetadata           1 type, 2 metric_family_name, 4 help, 5 unit
 source  prometheus.io/docs/specs/prw/remote_write_spec
 """
 
+from array import array
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from watchkeeper.collect.write_scan import find_entries, find_samples
+from watchkeeper.collect.known_series import KnownSeries
+from watchkeeper.collect.write_scan import Ints, find_entries, find_samples
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import MetricMetadata
@@ -36,6 +39,11 @@ _FEW = 64  # series read one by one before looking again for what was found at o
 ZERO_SAMPLE = b"\x12\x07\x10"  # protobuf leaves out a value of zero
 
 
+def places() -> "array[int]":
+    """Give a list of places in a body, int64, that NumPy reads as it is."""
+    return array("q")
+
+
 @dataclass(slots=True)
 class WireSeries:
     """One TimeSeries.
@@ -53,11 +61,23 @@ class WireSeries:
     fault: str = ""
 
 
+class Hashed(Protocol):
+    """Simple series whose labels have been hashed, and are put together when they are new alone."""
+
+    hashes: Ints
+    known: KnownSeries
+
+    def __getitem__(self, at: int) -> bytes:
+        """Give the label bytes of a series."""
+        ...
+
+
 @dataclass(slots=True)
 class Walk:
     """A request gone over once.
 
     keys      label bytes of each simple series: one with one sample, whose time takes six bytes
+    hashed    the same, from a version that does not send them as bytes
     value_at  where the eight bytes of its value are in the body, -1 for a value left out, which is zero
     time_at   where its time is
     others    all other series
@@ -65,8 +85,9 @@ class Walk:
     """
 
     keys: list[bytes] = field(default_factory=list)
-    value_at: list[int] = field(default_factory=list)
-    time_at: list[int] = field(default_factory=list)
+    hashed: Hashed | None = None
+    value_at: "array[int]" = field(default_factory=places)
+    time_at: "array[int]" = field(default_factory=places)
     others: list[WireSeries] = field(default_factory=list)
     metadata: dict[str, MetricMetadata] = field(default_factory=dict)
 
@@ -114,8 +135,8 @@ class _Scan:
             return at
         heads, cuts = entries.heads[first:last].tolist(), samples.places[first:last].tolist()
         walk.keys += [body[head:cut] for head, cut in zip(heads, cuts, strict=True)]
-        walk.value_at += samples.value_at[first:last].tolist()
-        walk.time_at += (samples.stops[first:last] - 6).tolist()
+        walk.value_at.frombytes(samples.value_at[first:last].tobytes())
+        walk.time_at.frombytes((samples.stops[first:last] - 6).tobytes())
         return int(entries.ends[last - 1])
 
 

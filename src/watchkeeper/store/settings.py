@@ -112,9 +112,9 @@ class MetricSettings(Settings):
     label_value_length_max: int = setting(
         32 << 10, "A series with a longer label value is refused.", unit="characters", ge=1
     )
-    chunk_rows: int = setting(120, "Rows of a source that are compressed together.", unit="rows", ge=2, le=10_000)
+    chunk_rows: int = setting(40, "Rows of a source that are compressed together.", unit="rows", ge=2, le=10_000)
     decoded_bytes_max: int = setting(
-        128 << 20,
+        32 << 20,
         "Decoded samples kept for the next query; let go when nobody asks for five minutes. 0: none.",
         unit="bytes",
         ge=0,

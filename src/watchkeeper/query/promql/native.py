@@ -38,7 +38,6 @@ def quantile(share: float, histogram: Histogram) -> float:
         passed += bucket.count
         if passed >= rank:
             break
-    passed = min(passed, histogram.count)  # buckets that fell, or rounding
     if passed < rank and math.isnan(histogram.sum):
         return math.nan
     lower, upper = _ends(bucket, histogram)
@@ -48,8 +47,6 @@ def quantile(share: float, histogram: Histogram) -> float:
         lower = 0.0 if math.isinf(bucket.lower) else lower
         if math.isinf(upper):
             return lower
-    if passed < rank:
-        return upper
     inside = rank - (passed - bucket.count) if upwards else passed - rank
     part = inside / bucket.count
     if histogram.custom or lower <= 0 <= upper:
@@ -72,6 +69,13 @@ def has_unknown(histogram: Histogram) -> bool:
     if not math.isnan(histogram.sum):
         return False
     return sum(bucket.count for bucket in histogram.spread()) < histogram.count
+
+
+def average(histogram: Histogram) -> float:
+    """Give the mean of the observations; NaN without any."""
+    if histogram.count == 0:
+        return math.nan if histogram.sum == 0 or math.isnan(histogram.sum) else math.copysign(math.inf, histogram.sum)
+    return histogram.sum / histogram.count
 
 
 def deviation(histogram: Histogram) -> float:
@@ -119,10 +123,9 @@ def _rank(value: float, histogram: Histogram) -> float:
     for bucket in histogram.spread():
         lower, upper = _ends(bucket, histogram)
         if lower >= value:
-            return min(rank, histogram.count)
+            return rank
         if upper > value:
-            part = _part(value, lower, upper, linear=histogram.custom or lower <= 0 <= upper)
-            return min(rank + bucket.count * part, histogram.count)
+            return rank + bucket.count * _part(value, lower, upper, linear=histogram.custom or lower <= 0 <= upper)
         rank += bucket.count
     return rank if math.isnan(histogram.sum) else histogram.count
 

@@ -13,6 +13,7 @@ from watchkeeper.model.frame import FrameSlice, Selection
 from watchkeeper.model.labels import Symbols
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.store.files import Files
+from watchkeeper.store.heap import trim
 from watchkeeper.store.metrics import copies
 from watchkeeper.store.metrics.blocks import Block, Blocks
 from watchkeeper.store.metrics.chunk import merge
@@ -140,6 +141,7 @@ class Upkeep:
         SEALED_BYTES.set(self._sealed_bytes())
         OPEN_BYTES.set(sum(frame.open_bytes for frame in self._frames.all()))
         self._decoded.drop_idle()
+        trim()
 
     def renew(self, now_ms: int) -> None:
         """Give new frames to sources most of whose series ended."""
