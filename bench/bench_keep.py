@@ -73,7 +73,7 @@ class _Requests:
         self._bytes[self._ends - 6 + np.arange(6)] = time
         values = np.ascontiguousarray(self._values[:, row]).view(np.uint8).reshape(-1, 8)
         self._bytes[self._ends - 15 + np.arange(8)] = values
-        return bytes(cramjam.snappy.compress_raw(self._bytes))
+        return bytes(cramjam.snappy.compress_raw(self._bytes.data))
 
 
 def command(name: str, folder: Path) -> tuple[list[str], int]:

@@ -8,8 +8,8 @@ def resident_kib() -> int:
 
 
 def test_memory_that_was_freed_goes_back_to_the_system() -> None:
-    kept = []
-    holes = []
+    kept: list[bytes] = []
+    holes: list[bytes] = []
     for _ in range(3000):  # 30 MB, no two neighbours of which go together
         holes.append(b"x" * 10_000 + bytes(len(holes) % 2))
         kept.append(bytes(600))
