@@ -1,18 +1,19 @@
 """Queries of real dashboards and rule sets beside the real Prometheus and VictoriaMetrics, in one run, over HTTP.
 
-Thirty queries of node-exporter-full, the Kubernetes mixins and SLO burn rates, over the metrics that they name. Each is
-asked as a range and at one moment ("cold": nothing kept, the first asking), then again ("again"), and then, after one
-more scrape has come in, as a dashboard's refresh does: the same range moved on ("refreshed"). Wall times; geometric
-means of their ratios, and CPU of the process for all queries.
+Thirty queries of node-exporter-full, the Kubernetes mixins and SLO burn rates, over the metrics that they name: 1,000
+and 10,000 series over a day, and 100 over a month with burn rates of days and weeks. Each is asked as a range and at
+one moment ("cold": nothing kept, the first asking), then again ("again"), and then, after one more scrape has come in,
+as a dashboard's refresh does: the same range moved on ("refreshed"). Wall times; geometric means of their ratios, and
+CPU of the process for all queries.
 
-    python -m bench.bench_dashboards [--hosts 10] [--hours 24] [--interval 60] [--step 120]
+    python -m bench.bench_dashboards [--size 1k|10k|month ...] [--each]
 """
 
 import argparse
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from bench.bench_query import request_of as request
 from bench.bench_scrape import PEERS, cpu_of
 from watchkeeper.model.frame import Floats, Times
 
-_WHOLE_RUN_S = 560
+_WHOLE_RUN_S = 590
 _ROWS_A_BODY = 60
 _HEADERS = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
 _MODES = ("user", "system", "iowait", "idle", "nice", "irq", "softirq", "steal")
@@ -68,7 +69,34 @@ QUERIES = (
     "predict_linear(node_filesystem_avail_bytes[6h], 4 * 3600) < 0",
 )
 
+_OK = 'sum(rate(http_requests_total{code!~"5.."}[1h])) / sum(rate(http_requests_total[1h]))'
+_ERRORS = 'sum(rate(http_requests_total{{code=~"5.."}}[{0}])) / sum(rate(http_requests_total[{0}]))'
+LONG_QUERIES = (
+    *(_ERRORS.format(window) + " > (0.001 * 0.999)" for window in ("1d", "3d", "30d")),
+    f"sum_over_time(({_OK})[30d:1h]) / 720",
+    "avg_over_time(node_load1[30d])",
+)
+
 Columns = list[tuple[dict[str, str], Floats]]
+Program = Callable[[Path], tuple[list[str], int]]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is stored, and over which range it is asked: hosts of 87 series each."""
+
+    hosts: int
+    hours: float
+    interval_s: int
+    step_s: int
+    queries: tuple[str, ...] = QUERIES
+
+
+SIZES = {
+    "1k": Size(11, 24, 60, 120),
+    "10k": Size(115, 24, 60, 120),
+    "month": Size(1, 30 * 24, 60, 3600, QUERIES + LONG_QUERIES),
+}
 
 
 def host(number: int, rows: int) -> Columns:
@@ -140,14 +168,14 @@ class Taken:
     cpu_s: float
 
 
-def ask_all(server: Server, end_s: int, options: argparse.Namespace, *, instant: bool) -> Taken:
+def ask_all(server: Server, end_s: int, size: Size, *, instant: bool) -> Taken:
     """Ask every query once."""
     took = []
     before = cpu_of(server.process.pid)
-    for text in QUERIES:
+    for text in size.queries:
         path = "/api/v1/query?" + urlencode({"query": text, "time": end_s})
         if not instant:
-            span = {"start": end_s - int(options.hours * 3600), "end": end_s, "step": options.step}
+            span = {"start": end_s - int(size.hours * 3600), "end": end_s, "step": size.step_s}
             path = "/api/v1/query_range?" + urlencode({"query": text, **span})
         began = time.perf_counter()
         answer = server.ask("GET", path)
@@ -156,29 +184,30 @@ def ask_all(server: Server, end_s: int, options: argparse.Namespace, *, instant:
     return Taken(took, cpu_of(server.process.pid) - before)
 
 
-def report(title: str, taken: dict[str, Taken], *, each: bool) -> None:
+def report(title: str, taken: dict[str, Taken], queries: tuple[str, ...], *, each: bool) -> None:
     ours = taken["watchkeeper"]
     line = f"{title:17}"
     for name, took in taken.items():
         line += f"  {name} {sum(took.wall_ms):6.0f} ms, CPU {took.cpu_s:.2f} s"
-    for name in ("prometheus", "victoria"):
+    for name in taken.keys() - {"watchkeeper"}:
         ratio = mean([one / other for one, other in zip(ours.wall_ms, taken[name].wall_ms, strict=True)])
         line += f"; {ratio:.2f} x {name}, CPU {ours.cpu_s / max(taken[name].cpu_s, 0.01):.2f} x"
     print(line, flush=True)
     if each:
-        for at, text in enumerate(QUERIES):
+        for at, text in enumerate(queries):
             print("".join(f"{took.wall_ms[at]:9.2f}" for took in taken.values()), text)
 
 
-def run(options: argparse.Namespace) -> None:
-    rows = int(options.hours * 3600 / options.interval) + 2
-    end_s = int(time.time()) // options.step * options.step - options.step
-    times = (end_s + options.interval - np.arange(rows)[::-1].astype(np.int64) * options.interval) * 1000
-    hosts = [host(number, rows) for number in range(options.hosts)]
+def run(size: Size, settle_s: float, programs: dict[str, Program], *, each: bool = False) -> None:
+    """Load the same samples into every program, ask it all, and print what it took."""
+    rows = int(size.hours * 3600 / size.interval_s) + 2
+    end_s = int(time.time()) // size.step_s * size.step_s - size.step_s
+    times = (end_s + size.interval_s - np.arange(rows)[::-1].astype(np.int64) * size.interval_s) * 1000
+    hosts = [host(number, rows) for number in range(1, size.hosts + 1)]  # queries name host1
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers: dict[str, Server] = {}
-        for name, make in (("prometheus", prometheus), ("victoria", victoria), ("watchkeeper", _ours)):
+        for name, make in programs.items():
             (root / name).mkdir()
             command, port = make(root / name)
             ready = "/health" if name == "victoria" else "/-/ready"
@@ -186,38 +215,39 @@ def run(options: argparse.Namespace) -> None:
         for body in bodies(hosts, times[:-1]):
             for server in servers.values():
                 server.ask("POST", "/api/v1/write", body, _HEADERS)
-        time.sleep(options.settle)  # VictoriaMetrics shows samples after a while; ours merges its chunks meanwhile
-        told = f"{sum(map(len, hosts))} series x {options.hours:g} h every {options.interval} s"
-        print(f"{told}, step {options.step} s, {len(QUERIES)} queries")
+        time.sleep(settle_s)  # VictoriaMetrics shows samples after a while; ours merges its chunks meanwhile
+        told = f"{sum(map(len, hosts))} series x {size.hours:g} h every {size.interval_s} s"
+        print(f"{told}, step {size.step_s} s, {len(size.queries)} queries", flush=True)
         for when in ("cold", "again"):
             for kind in ("instant", "range"):
                 instant = kind == "instant"
-                asked = {name: ask_all(one, end_s, options, instant=instant) for name, one in servers.items()}
-                report(f"{kind}, {when}", asked, each=options.each)
+                asked = {name: ask_all(one, end_s, size, instant=instant) for name, one in servers.items()}
+                report(f"{kind}, {when}", asked, size.queries, each=each)
         newest = [[(labels, values[-1:]) for labels, values in columns] for columns in hosts]
         for body in bodies(newest, times[-1:]):
             for server in servers.values():
                 server.ask("POST", "/api/v1/write", body, _HEADERS)
-        end_s += options.step
-        asked = {name: ask_all(one, end_s, options, instant=False) for name, one in servers.items()}
-        report("range, refreshed", asked, each=options.each)
+        end_s += size.step_s
+        asked = {name: ask_all(one, end_s, size, instant=False) for name, one in servers.items()}
+        report("range, refreshed", asked, size.queries, each=each)
 
 
 def _ours(folder: Path) -> tuple[list[str], int]:
     return watchkeeper(folder, None)
 
 
+PROGRAMS: dict[str, Program] = {"prometheus": prometheus, "victoria": victoria, "watchkeeper": _ours}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hosts", type=int, default=10, help="of a hundred series each")
-    parser.add_argument("--hours", type=float, default=24)
-    parser.add_argument("--interval", type=int, default=60, help="between scrapes, s")
-    parser.add_argument("--step", type=int, default=120)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=SIZES, nargs="+", default=list(SIZES))
     parser.add_argument("--settle", type=float, default=35)
     parser.add_argument("--each", action="store_true", help="print each query's wall times, ms")
     options = parser.parse_args()
     signal.alarm(_WHOLE_RUN_S)
-    run(options)
+    for name in options.size:
+        run(SIZES[name], options.settle, PROGRAMS, each=options.each)
 
 
 if __name__ == "__main__":

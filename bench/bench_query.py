@@ -36,6 +36,7 @@ _REQUEST_S = 20
 _READY_S = 30
 _SETTLED_S = 40
 _WHOLE_RUN_S = 150
+_RETENTION_DAYS = 100
 _BOUNDS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "+Inf")
 _JSON = {"Content-Type": "application/json"}
 QUERIES = {
@@ -185,15 +186,18 @@ def prometheus(folder: Path) -> tuple[list[str], int]:
     port = free_port()
     where = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     listen = [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver", "--log.level=error"]
+    where.append(f"--storage.tsdb.retention.time={_RETENTION_DAYS}d")
     return [str(PEERS / "prometheus"), *where, *listen], port
 
 
 def watchkeeper(folder: Path, cache_bytes: int | None) -> tuple[list[str], int]:
     (folder / "config").mkdir()
     (folder / "config" / "prometheus.yml").write_text("global: {}\n")
-    own: dict[str, object] = {"watch": {"itself": False, "host": False, "rules": False}}  # as the peers
+    kept: dict[str, int] = {"retention_ms": _RETENTION_DAYS * 86_400_000}
     if cache_bytes is not None:
-        own["metrics"] = {"decoded_bytes_max": cache_bytes}
+        kept["decoded_bytes_max"] = cache_bytes
+    watched = {"itself": False, "host": False, "rules": False}  # as the peers
+    own = {"watch": watched, "metrics": kept}
     (folder / "config" / "watchkeeper.yml").write_bytes(
         orjson.dumps(own)
     )  # old samples are late once new ones are there
