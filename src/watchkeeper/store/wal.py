@@ -491,7 +491,7 @@ class Wal:
 
 def any_set(data: bytes) -> bool:
     """Say whether any byte is not zero."""
-    return data.count(0) != len(data)
+    return data != bytes(len(data))
 
 
 __all__ = ["HEADER_BYTES", "Record", "Wal"]

@@ -98,7 +98,7 @@ def seal(times: Times, values: Floats) -> Chunk:
     """
     columns, gap = _occupied(values)
     by_column = np.ascontiguousarray(values.T) if len(columns) == values.shape[1] else values.T[columns]
-    groups = encode(by_column) if len(columns) else ()
+    groups = encode(by_column, quick=True) if len(columns) else ()
     gaps = np.array(
         [gap[start : start + GROUP_COLUMNS].any() for start in range(0, len(columns), GROUP_COLUMNS)], np.bool_
     )

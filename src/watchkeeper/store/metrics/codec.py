@@ -35,18 +35,26 @@ _CONSTANT, _FLOATS = 0, 4
 _MINUS_ZERO = 1 << 63
 _EXACT = float(1 << 53)
 _LENGTHS = struct.Struct("<9I")
-_AUTO = pcodec.ChunkConfig(compression_level=8)
-_PLAIN = pcodec.ChunkConfig(
-    compression_level=8, mode_spec=pcodec.ModeSpec.classic(), delta_spec=pcodec.DeltaSpec.no_op()
-)
+_THOROUGH, _QUICK = 8, 4  # quick: a third less time, and a half percent more bytes of forty rows
+
+
+def _configs(level: int) -> tuple[pcodec.ChunkConfig, pcodec.ChunkConfig]:
+    """Give how whole numbers are packed, and floats."""
+    plain = pcodec.ChunkConfig(
+        compression_level=level, mode_spec=pcodec.ModeSpec.classic(), delta_spec=pcodec.DeltaSpec.no_op()
+    )
+    return plain, pcodec.ChunkConfig(compression_level=level)
+
+
+_CONFIGS = {level: _configs(level) for level in (_THOROUGH, _QUICK)}
 
 _SCALE_OF_KIND = np.array((1.0, *_SCALES))
 
 Places = npt.NDArray[np.uint8]
 
 
-def encode(values: Floats, group_columns: int = GROUP_COLUMNS) -> tuple[bytes, ...]:
-    """Pack float64[columns, rows], at least one of each, as groups of some columns.
+def encode(values: Floats, group_columns: int = GROUP_COLUMNS, *, quick: bool = False) -> tuple[bytes, ...]:
+    """Pack float64[columns, rows], at least one of each, as groups of some columns; `quick` for what will be merged.
 
     What can be found out for all columns at once is: a chunk is many small groups, and NumPy's calls would be most
     of the work.
@@ -59,22 +67,27 @@ def encode(values: Floats, group_columns: int = GROUP_COLUMNS) -> tuple[bytes, .
     kinds, ints = _classify(values)
     steps = np.diff(ints, axis=1)
     strides = _take_out_strides(steps)
-    groups = []
+    groups, configs = [], _CONFIGS[_QUICK if quick else _THOROUGH]
     for start in range(0, len(values), group_columns):
         group = slice(start, start + group_columns)
         packed_holes = patterns = b""
         if holes is not None and holes[group].any():
             packed_holes = zstandard.compress(np.packbits(holes[group]).tobytes(), 1)
-            patterns = _pack(bits[group][holes[group]])
-        groups.append(
-            _group(kinds[group], packed_holes, patterns, values[group], ints[group], strides[group], steps[group])
-        )
+            patterns = _pack(bits[group][holes[group]], configs[0])
+        said = kinds[group], packed_holes, patterns
+        groups.append(_group(said, values[group], ints[group], strides[group], steps[group], configs))
     return tuple(groups)
 
 
 def _group(
-    kinds: Places, holes: bytes, patterns: bytes, values: Floats, ints: Ints, strides: Ints, steps: Ints
+    said: tuple[Places, bytes, bytes],
+    values: Floats,
+    ints: Ints,
+    strides: Ints,
+    steps: Ints,
+    configs: tuple[pcodec.ChunkConfig, pcodec.ChunkConfig],
 ) -> bytes:
+    kinds, holes, patterns = said
     constant, floats = kinds == _CONSTANT, kinds == _FLOATS
     whole = ~(constant | floats)
     places = np.empty(len(kinds), np.uint8)
@@ -89,8 +102,8 @@ def _group(
         values[constant, 0].tobytes(),
         ints[whole, 0].tobytes(),
         own.tobytes() if (own != 1).any() else b"",
-        _pack(steps[whole]),
-        _pack(values[floats], _AUTO),
+        _pack(steps[whole], configs[0]),
+        _pack(values[floats], configs[1]),
     )
     return _LENGTHS.pack(*map(len, sections)) + b"".join(sections)
 
@@ -134,7 +147,7 @@ def _put_by_kind(sections: list[bytes], places: Places, kinds: Places, out: Floa
         out[whole] = own
 
 
-def _pack(values: npt.NDArray[np.generic], config: pcodec.ChunkConfig = _PLAIN) -> bytes:
+def _pack(values: npt.NDArray[np.generic], config: pcodec.ChunkConfig) -> bytes:
     return bytes(pco.simple_compress(np.ascontiguousarray(values).reshape(-1), config)) if values.size else b""
 
 

@@ -363,7 +363,7 @@ class MetricDb:
             except (Damaged, BadInput) as error:
                 UNREADABLE.inc()
                 log.warning("record_not_understood", kind=kind, error=str(error))
-        self._frames.publish()
+        self._frames.replayed()
         SERIES.set(self._frames.series)
 
     def _replay_rows(self, payload: bytes, layouts: dict[int, tuple[FrameLayout, Floats]]) -> None:

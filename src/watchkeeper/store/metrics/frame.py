@@ -370,6 +370,12 @@ class Frame:
             found = np.where(found.view(np.uint64) == ABSENT_BITS, strip.value_at(time_ms, columns), found)
         return found
 
+    def set_chunk_rows(self, rows: int) -> None:
+        """Seal so many rows together from now on."""
+        self._chunk_rows = rows
+        for strip in self._strips:
+            strip.set_chunk_rows(rows)
+
     # -- reading and upkeep
 
     def publish(self) -> None:

@@ -24,6 +24,7 @@ SERIES = gauge("prometheus_tsdb_head_series", "Total number of series in the hea
 
 _RENEW_COLUMNS_MIN = 256
 _RENEWED_MAX = 100_000
+_REPLAYED = 3  # chunks' rows that are sealed together while the log is read
 
 
 class Frames:
@@ -35,6 +36,7 @@ class Frames:
     def __init__(self, symbols: Symbols, settings: MetricSettings, now_s: Callable[[], float]) -> None:
         self.admission = Admission(settings, symbols, now_s)
         self._symbols, self._settings = symbols, settings
+        self._chunk_rows = settings.chunk_rows * _REPLAYED  # the log is read in a row: long chunks are packed faster
         self.sealer = Sealer()
         self._current: dict[str, Frame] = {}
         self._old: list[Frame] = []
@@ -104,9 +106,11 @@ class Frames:
                 found[id(frame)] = frame
         return list(found.values())
 
-    def publish(self) -> None:
-        """Let readers see all frames as they are now."""
+    def replayed(self) -> None:
+        """Let readers see all frames; from now on they are written to a row at a time."""
+        self._chunk_rows = self._settings.chunk_rows
         for frame in self._current.values():
+            frame.set_chunk_rows(self._chunk_rows)
             frame.publish()
 
     # -- upkeep
@@ -162,7 +166,7 @@ class Frames:
         return self._new(source) if frame is None else frame
 
     def _new(self, source: str) -> Frame:
-        return Frame(source, self._symbols, self._settings.chunk_rows, self._settings.block_ms, self.sealer)
+        return Frame(source, self._symbols, self._chunk_rows, self._settings.block_ms, self.sealer)
 
     def _layout(self, frame: Frame, table: LabelTable) -> FrameLayout:
         columns, fresh = frame.index.find(table)

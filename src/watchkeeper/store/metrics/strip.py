@@ -161,6 +161,10 @@ class Strip:
         self._seal_at = first_rows + _KEPT_ROWS
         self._first_ms = self._newest_ms = 0
 
+    def set_chunk_rows(self, rows: int) -> None:
+        """Seal so many rows together from now on; what is open beyond that is sealed with the next row."""
+        self._chunk_rows, self._seal_at = rows, min(self._seal_at, rows + _KEPT_ROWS)
+
     def view(self) -> StripView:
         """Give what readers may see now."""
         return StripView(self.chunks, self._times[: self._rows], self._values)
