@@ -218,11 +218,12 @@ def run(size: Size, settle_s: float, programs: dict[str, Program], *, each: bool
         time.sleep(settle_s)  # VictoriaMetrics shows samples after a while; ours merges its chunks meanwhile
         told = f"{sum(map(len, hosts))} series x {size.hours:g} h every {size.interval_s} s"
         print(f"{told}, step {size.step_s} s, {len(size.queries)} queries", flush=True)
-        for when in ("cold", "again"):
+        for when in ("cold", "", "again"):  # the time between goes unreported: what comes again and again is known then
             for kind in ("instant", "range"):
                 instant = kind == "instant"
                 asked = {name: ask_all(one, end_s, size, instant=instant) for name, one in servers.items()}
-                report(f"{kind}, {when}", asked, size.queries, each=each)
+                if when:
+                    report(f"{kind}, {when}", asked, size.queries, each=each)
         newest = [[(labels, values[-1:]) for labels, values in columns] for columns in hosts]
         for body in bodies(newest, times[-1:]):
             for server in servers.values():

@@ -11,6 +11,7 @@ from tests.doubles import SplitClock
 from watchkeeper.model.checkpoint import checkpoint, looking
 from watchkeeper.model.errors import Refused
 from watchkeeper.query.limits import Budget, Canceled, Memory, TimedOut
+from watchkeeper.query.pace import Pace
 from watchkeeper.query.querylog import QueryLog, stamp
 from watchkeeper.query.settings import QuerySettings
 from watchkeeper.query.traffic import Asked, Traffic
@@ -137,3 +138,31 @@ def test_the_query_log_is_one_json_a_line_and_follows_the_configuration(tmp_path
 
 def test_moments_beyond_the_calendar_are_numbers() -> None:
     assert stamp(1 << 53) == str(1 << 53)
+
+
+def test_a_short_query_runs_at_once_unless_it_must_wait() -> None:
+    async def run() -> None:
+        traffic = Traffic(QuerySettings(max_concurrency=1))
+        here = threading.get_ident()
+        assert await traffic.run(asked("a"), threading.get_ident, stays, at_once=True) == here
+        assert await traffic.run(asked("a"), threading.get_ident, stays) != here
+        go = threading.Event()
+        first = asyncio.create_task(traffic.run(asked("a"), go.wait, stays))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(traffic.run(asked("a"), threading.get_ident, stays, at_once=True))
+        await asyncio.sleep(0)
+        assert not second.done()
+        go.set()
+        await first
+        assert await second != here
+
+    asyncio.run(run())
+
+
+def test_how_long_a_text_took_says_whether_it_is_short() -> None:
+    pace = Pace()
+    assert not pace.is_quick("up")
+    pace.note("up", 0.0001)
+    assert pace.is_quick("up")
+    pace.note("up", 1.0)
+    assert not pace.is_quick("up")

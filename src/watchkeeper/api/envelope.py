@@ -15,6 +15,7 @@ from watchkeeper.net.routing import Call, Handler
 from watchkeeper.query.limits import Canceled
 
 _JSON = "application/json"
+BEFORE_DATA = b'{"status":"success","data":'
 _TYPE_OF_STATUS = {400: "bad_data", 404: "not_found", 406: "not_acceptable", 422: "execution", 500: "internal"}
 
 
@@ -25,12 +26,17 @@ def success(data: Any, warnings: Sequence[str] = (), infos: Sequence[str] = ()) 
 
 def success_bytes(data: bytes, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
     """Answer 200 with data that is JSON already."""
-    parts = [b'{"status":"success","data":', data]
-    for name, notes in ((b"warnings", warnings), (b"infos", infos)):
-        if notes:
-            parts += [b',"', name, b'":', orjson.dumps(list(notes))]
-    parts.append(b"}")
-    return Response(b"".join(parts), media_type=_JSON)
+    return Response(b"".join((BEFORE_DATA, data, after_data(warnings, infos))), media_type=_JSON)
+
+
+def after_data(warnings: Sequence[str], infos: Sequence[str]) -> bytes:
+    """Give what stands behind the data of an answer."""
+    parts = [
+        b',"' + name + b'":' + orjson.dumps(list(notes))
+        for name, notes in ((b"warnings", warnings), (b"infos", infos))
+        if notes
+    ]
+    return b"".join((*parts, b"}"))
 
 
 def failure(status: int, kind: str, text: str, headers: dict[str, str] | None = None) -> Response:

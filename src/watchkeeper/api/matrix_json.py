@@ -3,7 +3,7 @@
 source  Prometheus 3.5, web/api/v1/json_codec.go
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,16 @@ from watchkeeper.query.promql.ast import Type
 from watchkeeper.query.promql.result import Result
 
 
-def data_of(result: Result) -> bytes:
-    """Give the "data" of a query's answer: resultType and result."""
-    kind = result.kind.value.encode()
-    return b"".join((b'{"resultType":"', kind, b'","result":', *_RENDER[result.kind](result), b"}"))
+def data_of(result: Result, before: bytes = b"", after: bytes = b"}") -> bytes:
+    """Give the "data" of a query's answer, resultType and result, with what stands around it.
+
+    after  begins with the closing brace, or another member
+    """
+    before += b'{"resultType":"' + result.kind.value.encode() + b'","result":'
+    if result.kind is Type.MATRIX and not result.histograms:
+        return _matrix(result, before + b"[", b"]" + after)
+    render = _mixed_matrix if result.kind is Type.MATRIX else _RENDER[result.kind]
+    return b"".join((before, *render(result), after))
 
 
 def _scalar(result: Result) -> Sequence[bytes]:
@@ -56,35 +62,37 @@ def _vector(result: Result) -> Sequence[bytes]:
     return b"[", b",".join(rows), b"]"
 
 
-def _matrix(result: Result) -> Sequence[bytes | memoryview]:
-    if result.histograms:
-        return _mixed_matrix(result)
-    memo, written, held = result.memo, None, (0, 0)
+def _matrix(result: Result, before: bytes, after: bytes) -> bytes:
+    memo, known, held = result.memo, None, (0, 0)
     if memo is not None:
-        written, held = memo.before if isinstance(memo.before, _Written) else None, memo.held
-    if written is None or not written.is_of(result.times, held):
-        written = _written(result, written, held)
+        known, held = memo.before if isinstance(memo.before, _Written) else None, memo.held
+    if known is None or not known.is_of(result.times, held, before, after):
+        known = _written(result, known, held, before, after)
     if memo is not None:
-        memo.written, memo.before = written, None
-    return b"[", written.points.text, b"]"
+        memo.written, memo.before = known, None
+    return known.text
 
 
-def _written(result: Result, before: "_Written | None", held: tuple[int, int]) -> "_Written":
-    heads = _heads(result) if before is None else before.heads
-    pieces = _pieces(result, before, held)
+def _written(
+    result: Result, known: "_Written | None", held: tuple[int, int], before: bytes, after: bytes
+) -> "_Written":
+    heads = _heads(result) if known is None else known.heads
+    pieces = _pieces(result, known, held)
     texts = [piece.text for piece in pieces]
     bounds = [zip(piece.begins.tolist(), piece.ends.tolist(), strict=True) for piece in pieces]
     places = list(zip(*bounds, strict=True))
-    parts: list[bytes | memoryview] = []
+    parts: list[bytes | memoryview] = [before]
     for at in heads.order:  # the texts are copied once, when all are there
         parts.append(heads.texts[at])
         for text, (begin, end) in zip(texts, places[at], strict=True):
             if begin < end:
                 parts += text[begin:end], b","
         parts[-1] = b"]},"
-    if parts:
+    if heads.order:
         parts[-1] = b"]}"
-    return _Written(result.times, heads, _placed(b"".join(parts), heads, pieces))
+    parts.append(after)
+    whole = b"".join(parts)
+    return _Written(whole, (before, after), result.times, heads, _placed(whole, len(before), heads, pieces))
 
 
 def _mixed_matrix(result: Result) -> Sequence[bytes]:
@@ -116,15 +124,22 @@ class _Heads:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Written:
-    """A matrix that was written, for the next that begins with other steps."""
+    """A matrix that was written, for the next that begins with other steps.
 
+    text     the whole answer
+    around   what stands before and after the series
+    """
+
+    text: bytes
+    around: tuple[bytes, bytes]
     times: Times
     heads: _Heads
     points: Points
 
-    def is_of(self, times: Times, held: tuple[int, int]) -> bool:
-        """Say whether these are the points of all these steps, and none has changed."""
-        return len(times) == len(self.times) and (self.times[0], self.times[-1]) == held
+    def is_of(self, times: Times, held: tuple[int, int], before: bytes, after: bytes) -> bool:
+        """Say whether this is the answer with all these steps, none of which has changed."""
+        steps = len(times) == len(self.times) and (self.times[0], self.times[-1]) == held
+        return steps and self.around == (before, after)
 
 
 def _heads(result: Result) -> _Heads:
@@ -147,21 +162,16 @@ def _pieces(result: Result, before: _Written | None, held: tuple[int, int]) -> l
     return pieces
 
 
-def _placed(written: bytes, heads: _Heads, pieces: list[Points]) -> Points:
-    """Say where each series' points are in what was written of all pieces."""
+def _placed(text: bytes, start: int, heads: _Heads, pieces: list[Points]) -> Points:
+    """Say where each series' points are in what was written of all pieces from a place on."""
     lengths = pieces[0].lengths if len(pieces) == 1 else np.concatenate([one.lengths for one in pieces], axis=1)
     order = np.array(heads.order, np.int64)
     sizes = lengths.sum(axis=1, dtype=np.int64)[order] - 1
     before = np.array([len(text) for text in heads.texts], np.int64)[order]
-    ends = np.cumsum(before + sizes + len("]},")) - len("]},")
+    ends = start + np.cumsum(before + sizes + len("]},")) - len("]},")
     begins = np.empty((2, len(order)), np.int64)
     begins[:, order] = ends - sizes, ends
-    return Points(memoryview(written), begins[0], begins[1], lengths)
+    return Points(memoryview(text), begins[0], begins[1], lengths)
 
 
-_RENDER: dict[Type, Callable[[Result], Sequence[bytes | memoryview]]] = {
-    Type.SCALAR: _scalar,
-    Type.STRING: _string,
-    Type.VECTOR: _vector,
-    Type.MATRIX: _matrix,
-}
+_RENDER = {Type.SCALAR: _scalar, Type.STRING: _string, Type.VECTOR: _vector}

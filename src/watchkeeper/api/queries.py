@@ -5,7 +5,7 @@ source  https://prometheus.io/docs/prometheus/latest/querying/api/#expression-qu
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -13,12 +13,14 @@ from starlette.responses import Response
 
 from watchkeeper.api.columns_json import MEDIA_TYPE as COLUMNS
 from watchkeeper.api.columns_json import columns_of
-from watchkeeper.api.envelope import error, failed, failure, refusing, success, success_bytes
+from watchkeeper.api.envelope import BEFORE_DATA, after_data, error, failed, failure, refusing, success, success_bytes
 from watchkeeper.api.matrix_json import data_of
 from watchkeeper.api.prometheus_params import duration_ms, limit, read_duration_ms, time_ms
 from watchkeeper.model.clock import Clock, SystemClock
 from watchkeeper.model.errors import BadInput, BadQuery, WatchkeeperError
 from watchkeeper.net.routing import EDIT, READ, Call, Route
+from watchkeeper.query.limits import TooManySamples
+from watchkeeper.query.pace import QUICK_SAMPLES_MAX, Pace
 from watchkeeper.query.promql.ast import Expr
 from watchkeeper.query.promql.engine import Engine, Terms, TooManyPoints, check_range_type
 from watchkeeper.query.promql.result import Result
@@ -40,14 +42,23 @@ class Queries:
     traffic: Traffic
     log: QueryLog
     clock: Clock
+    pace: Pace = field(default_factory=Pace)
 
     async def run(
-        self, call: Call, text: str, span: Span, terms: Terms, write: Callable[[Result, dict[str, Any]], bytes]
+        self,
+        call: Call,
+        text: str,
+        span: Span,
+        terms: Terms,
+        write: Callable[[Result, dict[str, Any]], bytes],
+        *,
+        at_once: bool = False,
     ) -> bytes:
         """Evaluate a query when it is the caller's turn, and write its answer in the same thread.
 
         span    start, end, step in ms; step 0 for one moment
         write   makes the answer of the result and Prometheus' statistics
+        at_once  it is known to be short: see Traffic.run
         raises  what the engine raises; Refused, TimedOut, Canceled
         """
         start_ms, end_ms, step_ms = span
@@ -69,12 +80,16 @@ class Queries:
                 fault = error
                 raise
             finally:
-                said = _stats(terms, asked, time.perf_counter() - began_s, result)
+                seconds = time.perf_counter() - began_s
+                said = _stats(terms, asked, seconds, result)
                 if self.log.enabled:
                     self._note(call, asked, said, fault)
             return write(result, said)
 
-        return await self.traffic.run(asked, work, call.is_gone)
+        body = await self.traffic.run(asked, work, call.is_gone, at_once=at_once)
+        if not step_ms and asked.began_s is not None:
+            self.pace.note(text, time.monotonic() - asked.began_s)
+        return body
 
     def _note(self, call: Call, asked: Asked, said: dict[str, Any], fault: WatchkeeperError | None) -> None:
         params = {"query": asked.text, "start": stamp(asked.start_ms), "end": stamp(asked.end_ms)}
@@ -93,7 +108,7 @@ class Queries:
         at_most, stats = limit(call), call.first("stats")
         in_columns = COLUMNS in call.headers.get("accept", "")
         counting = bool(stats) or self.log.enabled
-        terms = self.engine.terms(timeout_s, lookback_ms, counting=counting)
+        at_once = not counting and not span[2] and self.pace.is_quick(text)
 
         def write(result: Result, said: dict[str, Any]) -> bytes:
             cut = at_most and len(result.labels) > at_most and result.kind in ("vector", "matrix")
@@ -101,15 +116,21 @@ class Queries:
             result = result.head(at_most) if cut else result
             if in_columns:
                 return columns_of(replace(result, warnings=warnings))
-            data = data_of(result)
-            if stats:
-                if stats != "all":
-                    said["samples"].pop("totalQueryableSamplesPerStep", None)
-                data = data[:-1] + b',"stats":' + orjson.dumps(said) + b"}"
-            return bytes(success_bytes(data, warnings, result.infos).body)
+            if stats and stats != "all":
+                said["samples"].pop("totalQueryableSamplesPerStep", None)
+            within = b',"stats":' + orjson.dumps(said) if stats else b""
+            return data_of(result, BEFORE_DATA, within + b"}" + after_data(warnings, result.infos))
 
         try:
-            body = await self.run(call, text, span, terms, write)
+            if at_once:
+                terms = self.engine.terms(timeout_s, lookback_ms, samples_max=QUICK_SAMPLES_MAX)
+                try:
+                    body = await self.run(call, text, span, terms, write, at_once=True)
+                except TooManySamples:
+                    at_once = False
+            if not at_once:
+                terms = self.engine.terms(timeout_s, lookback_ms, counting=counting)
+                body = await self.run(call, text, span, terms, write)
         except WatchkeeperError as fault:
             return failed(fault)
         return Response(body, media_type=COLUMNS if in_columns else "application/json")

@@ -135,7 +135,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
     tailer = Tailer(logs, clock, own.tail)
 
     # query
-    engine = Engine(metrics, own.query, metrics, metrics.thinning)
+    engine = Engine(metrics, own.query, metrics, metrics.thinning, metrics.recent)
     query_log = QueryLog(clock)
     queries = queries_of(engine, query_log, clock)
     log_engine = LogEngine(logs, own.log_query)

@@ -114,7 +114,7 @@ class MetricSettings(Settings):
     )
     chunk_rows: int = setting(40, "Rows of a source that are compressed together.", unit="rows", ge=2, le=10_000)
     decoded_bytes_max: int = setting(
-        32 << 20,
+        128 << 20,
         "Decoded samples kept for the next query; let go when nobody asks for five minutes. 0: none.",
         unit="bytes",
         ge=0,

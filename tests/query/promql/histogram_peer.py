@@ -137,7 +137,7 @@ def prometheus_histograms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     if not PROMETHEUS.exists():
         pytest.skip(f"no Prometheus at {PROMETHEUS}")
     options = ("--web.enable-remote-write-receiver", "--log.level=warn", "--storage.tsdb.retention.time=100y")
-    features = "--enable-feature=native-histograms,promql-experimental-functions"
+    features = "--enable-feature=native-histograms,promql-experimental-functions,promql-per-step-stats"
     real = RealPrometheus(tmp_path_factory.mktemp("prometheus-histograms"), "global: {}\n", *options, features)
     try:
         peer = Prometheus(real.port)

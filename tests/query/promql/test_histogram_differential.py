@@ -33,3 +33,27 @@ def differences(prometheus: Prometheus, ours: Ours, expr: str) -> list[str]:
 @pytest.mark.parametrize("expr", EXPRESSIONS)
 def test_answer_is_prometheus_own(prometheus_histograms: Prometheus, our_histograms: Ours, expr: str) -> None:
     assert not differences(prometheus_histograms, our_histograms, expr)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "latency_seconds",
+        "sum(custom_seconds)",
+        "rate(latency_seconds[2m])",
+        "count_over_time(changing[5m])",
+        "changing or latency_seconds",
+        "max_over_time(sum(queue_size)[5m:1m])",
+        "sum_over_time(gappy_seconds[5m:1m])",
+    ],
+)
+def test_samples_count_as_in_prometheus(prometheus_histograms: Prometheus, our_histograms: Ours, expr: str) -> None:
+    for path, params in (
+        ("/api/v1/query", {"query": expr, "time": str(END_S - 20)}),
+        ("/api/v1/query_range", {"query": expr, **RANGE}),
+    ):
+        both = [
+            one.get(path, stats="all", **params)["data"]["stats"] for one in (prometheus_histograms, our_histograms)
+        ]
+        for name in ("totalQueryableSamples", "totalQueryableSamplesPerStep"):
+            assert both[0]["samples"][name] == both[1]["samples"][name], (path, name)

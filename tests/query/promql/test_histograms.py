@@ -103,7 +103,7 @@ def test_a_kept_answer_goes_on_with_its_histograms() -> None:
 
 
 def test_a_table_gives_back_what_it_took() -> None:
-    table = HistogramTable()
+    table = HistogramTable(lambda _: None)
     first, second = read_samples("{{count:1}} {{count:2}}")
     assert isinstance(first, Histogram)
     assert isinstance(second, Histogram)

@@ -12,9 +12,7 @@ from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import METRIC_NAME, Ints, LabelTable
 from watchkeeper.query.promql.ast import Aggregate
 from watchkeeper.query.promql.matrix import Mask, Vector, group
-from watchkeeper.query.promql.precise import compensated
-
-_CONDITION_MAX = 1000.0  # |a|+|b|+… may exceed |a+b+…| so many times before a plain sum is done again, compensated
+from watchkeeper.query.promql.precise import CONDITION_MAX, compensated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +85,7 @@ def sums(rows: Grouped) -> Floats:
     total = rows.reduce(np.add, values)
     if (values >= 0).all() or (values <= 0).all():
         return total
-    risky = rows.reduce(np.add, np.abs(values)) > _CONDITION_MAX * np.abs(total)
+    risky = rows.reduce(np.add, np.abs(values)) > CONDITION_MAX * np.abs(total)
     columns = np.nonzero(risky.any(axis=0))[0]
     if not len(columns):
         return total

@@ -4,8 +4,9 @@ source  Prometheus 3.5, util/annotations/annotations.go
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from watchkeeper.query.promql.ast import Expr, unwrapped
+from watchkeeper.query.promql.ast import Expr, Subquery, unwrapped
 
 _SHOWN_MAX = 10  # of each kind, as in Prometheus' API
 
@@ -47,6 +48,12 @@ class Annotations:
         at = unwrapped(at)
         before = self._text[: at.start]
         return f"{before.count(chr(10)) + 1}:{at.start - before.rfind(chr(10))}"
+
+
+def place_of(argument: Expr) -> Expr:
+    """Give where notes about an argument stand; Prometheus forgets where a subquery stood."""
+    argument = unwrapped(argument)
+    return replace(argument, start=0) if isinstance(argument, Subquery) else argument
 
 
 def _shown(notes: dict[str, str], kind: str) -> list[str]:

@@ -10,11 +10,12 @@ from watchkeeper.model.doors import MetricReader
 from watchkeeper.model.frame import FrameSlice, Selection, Times
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import Matcher
+from watchkeeper.model.stacked import RecentReader
 from watchkeeper.model.thinned import ThinnedReader
 from watchkeeper.query.limits import Budget
 from watchkeeper.query.promql.annotations import Annotations
 from watchkeeper.query.promql.ast import Aggregate, At, Binary, Call, Expr, Subquery, VectorSelector
-from watchkeeper.query.promql.histogram_table import HistogramTable, told_of_resets, total_size
+from watchkeeper.query.promql.histogram_table import HistogramTable, told_of_resets
 from watchkeeper.query.promql.matrix import Value
 from watchkeeper.query.promql.tally import Tally
 from watchkeeper.query.promql.trace import Trace
@@ -59,12 +60,13 @@ class Query:
         budget: Budget,
         text: str,
         thinned: ThinnedReader | None = None,
+        recent: RecentReader | None = None,
     ) -> None:
-        self.thinned = thinned
+        self.thinned, self.recent = thinned, recent
         self.settings, self.steps, self.lookback_ms, self.budget = settings, steps, lookback_ms, budget
         self.symbols: Symbols = reader.symbols.overlay()
         self.notes = Annotations(text)
-        self.histograms = HistogramTable()
+        self.histograms = HistogramTable(budget.charge)
         self.is_range = False
         self.tally: Tally | None = None  # where there is one, what is touched counts
         self.trace: Trace | None = None  # where there is one, nodes are timed
@@ -109,7 +111,6 @@ class Query:
             return frame
         if resets_told:
             frame = told_of_resets(frame)
-        self.budget.charge(total_size(frame.histograms))
         return replace(frame, values=self.histograms.adopt(frame.values, frame.histograms), histograms=())
 
     def wants_sums(self, selector: VectorSelector) -> bool:
@@ -118,7 +119,8 @@ class Query:
         Prometheus reads their buckets for nothing but resets then, and so knows of each whether there was one.
         """
         if self._summed is None:
-            found = () if self.expr is None else _counted(self.expr, sums_only=False)
+            asked = self.expr is not None and "histogram_" in self.text
+            found = _counted(self.expr, sums_only=False) if asked and self.expr is not None else ()
             self._summed = frozenset(map(id, found))
         return id(selector) in self._summed
 

@@ -203,12 +203,26 @@ def of_query(expr: Expr) -> bool:
     return any(isinstance(one, Duration) for one in held) or any(of_query(child) for child in expr.children)
 
 
+_fixed: dict[int, tuple[Expr, bool]] = {}  # the expression is held, so that its id stays its own
+_FIXED_MAX = 4096
+
+
+def _is_fixed(expr: Expr) -> bool:
+    """Say whether an expression means the same in every query; found out once for one that is parsed once."""
+    known = _fixed.get(id(expr))
+    if known is None or known[0] is not expr:
+        if len(_fixed) >= _FIXED_MAX:
+            _fixed.clear()
+        known = _fixed[id(expr)] = expr, not of_query(expr)
+    return known[1]
+
+
 def settled(expr: Expr, start_ms: int, end_ms: int, step_ms: int) -> Expr:
     """Give an expression in which everything that depends on the query is a number.
 
     raises  BadQuery for a range that is not positive
     """
-    if not of_query(expr):
+    if _is_fixed(expr):
         return expr
     seconds = {
         "step": step_ms / 1000,

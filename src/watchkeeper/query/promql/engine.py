@@ -12,6 +12,7 @@ from watchkeeper.model.doors import AlertSample, Changing, MetricReader
 from watchkeeper.model.errors import BadQuery, OverLimit
 from watchkeeper.model.frame import ABSENT
 from watchkeeper.model.labels import LabelTable
+from watchkeeper.model.stacked import RecentReader
 from watchkeeper.model.thinned import ThinnedReader
 from watchkeeper.query.limits import Budget, Memory
 from watchkeeper.query.promql.ast import Expr, Type
@@ -55,6 +56,7 @@ class Engine:
 
     changes  of the store: range queries then compute only what is new since they were last asked
     thinned  the store's downsampling tiers
+    recent   its newest rows, for questions about one moment
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class Engine:
         settings: QuerySettings | None = None,
         changes: Changing | None = None,
         thinned: ThinnedReader | None = None,
+        recent: RecentReader | None = None,
     ) -> None:
-        self._thinned = thinned
+        self._thinned, self._recent = thinned, recent
         self._reader, self.settings = reader, settings or QuerySettings()
         self._memory = Memory(self.settings.memory_bytes_max)
         kept_bytes = self.settings.kept_bytes_max
@@ -79,16 +82,25 @@ class Engine:
             raise OverLimit("query.expression_bytes_max", f"{len(expr)} characters", self.settings.expression_bytes_max)
         return parse(expr, experimental=self.settings.experimental_functions)
 
-    def terms(self, timeout_s: float | None = None, lookback_ms: int | None = None, *, counting: bool = False) -> Terms:
+    def terms(
+        self,
+        timeout_s: float | None = None,
+        lookback_ms: int | None = None,
+        *,
+        counting: bool = False,
+        samples_max: int | None = None,
+    ) -> Terms:
         """Say how a query is to be run.
 
         timeout_s    shortens the engine's own timeout
         lookback_ms  how old a sample may be; None: the setting
         counting     whether samples are counted by step, as Prometheus' statistics have them
+        samples_max  lowers the engine's own limit
         """
         longest_s = self.settings.timeout_ms / 1000
         allowed_s = longest_s if timeout_s is None else min(timeout_s, longest_s)
-        budget = Budget(self.settings.max_samples, allowed_s, self._memory)
+        most = self.settings.max_samples if samples_max is None else min(samples_max, self.settings.max_samples)
+        budget = Budget(most, allowed_s, self._memory)
         return Terms(budget, self.settings.lookback_delta_ms if lookback_ms is None else lookback_ms, counting=counting)
 
     def instant(self, expr: str, time_ms: int, terms: Terms | None = None) -> Result:
@@ -137,7 +149,9 @@ class Engine:
 
     def _run(self, text: str, steps: Steps, terms: Terms, *, instant: bool) -> Result:
         expr = settled(self.parse(text), steps.start_ms, steps.end_ms, 0 if instant else steps.step_ms)
-        query = Query(self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text, self._thinned)
+        query = Query(
+            self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text, self._thinned, self._recent
+        )
         query.is_range = not instant
         query.expr = expr
         query.trace = terms.trace

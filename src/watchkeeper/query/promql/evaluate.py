@@ -4,13 +4,13 @@ source  Prometheus 3.5, promql/engine.go evaluator.eval
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import Ints, LabelTable
 from watchkeeper.query.promql import binary, extended, info, rank, select, thinned
+from watchkeeper.query.promql.annotations import place_of
 from watchkeeper.query.promql.ast import (
     Aggregate,
     Binary,
@@ -263,8 +263,7 @@ def _inform_of_gauges(query: Query, node: Call, labels: LabelTable, values: Floa
         return
     which = query.histograms.where(values, present)
     labels = labels if which is None else labels.take(ever(present & ~which))
-    arg = unwrapped(node.args[0])
-    place = replace(arg, start=0) if isinstance(arg, Subquery) else arg  # Prometheus forgets where a subquery stood
+    place = place_of(node.args[0])
     codes = np.unique(labels.column("__name__"))
     for name in query.symbols.texts(codes):
         if name and not name.endswith(_COUNTER_ENDINGS):

@@ -3,24 +3,31 @@
 A matrix is copied, joined and cut without a thought for them; only who reckons with values asks whether there are any.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from watchkeeper.model.frame import Floats, FrameSlice, histogram_cells, histogram_numbers, is_histogram
 from watchkeeper.model.histogram import Hint, Histogram
-from watchkeeper.model.histogram_sum import was_reset
 from watchkeeper.model.labels import Ints
+from watchkeeper.query.promql.histogram_columns import Columns, columns_of, joined, resets_among
 from watchkeeper.query.promql.matrix import Mask, Vector
 
 
 class HistogramTable:
-    """All histograms that a query has read or made; none are taken out while it runs."""
+    """All histograms that a query has read or made; none are taken out while it runs.
 
-    def __init__(self) -> None:
-        self._held: list[Histogram] = []
-        self._sizes: list[int] = []
+    Those that a function made of many at once stay rows of a matrix until somebody looks at one.
+
+    charge  takes the number of cells of memory that more histograms need
+    """
+
+    def __init__(self, charge: Callable[[int], None]) -> None:
+        self._charge = charge
+        self._held: list[Histogram | None] = []
+        self._blocks: list[Columns] = []
+        self._starts: list[int] = []
 
     def __bool__(self) -> bool:
         return bool(self._held)
@@ -28,29 +35,74 @@ class HistogramTable:
     def adopt(self, values: Floats, histograms: Sequence[Histogram]) -> Floats:
         """Take in the histograms of a frame; give its values with the cells that stand for them here."""
         moved = renumbered(values, len(self._held))
+        self._charge(total_size(histograms))
         self._held.extend(histograms)
         return moved
 
     def cell(self, histogram: Histogram) -> np.float64:
         """Take in one histogram and give the cell that stands for it."""
-        self._held.append(histogram)
-        return np.float64(histogram_cells(np.array([len(self._held) - 1]))[0])
+        return np.float64(self.cells([histogram])[0])
 
     def cells(self, histograms: Sequence[Histogram]) -> Floats:
         """Take in histograms and give the cell of each, float64[n]."""
         start = len(self._held)
+        self._charge(total_size(histograms))
         self._held.extend(histograms)
+        return histogram_cells(np.arange(start, len(self._held)))
+
+    def cells_of(self, columns: Columns) -> Floats:
+        """Take in histograms of one layout and give the cell of each, float64[n]."""
+        start = len(self._held)
+        self._charge(columns.numbers.size)
+        self._held.extend([None] * len(columns.numbers))
+        self._blocks.append(columns)
+        self._starts.append(start)
         return histogram_cells(np.arange(start, len(self._held)))
 
     def at(self, cells: Floats) -> list[Histogram]:
         """Give the histograms that cells stand for; float64[n], all of them such cells."""
-        return [self._held[number] for number in histogram_numbers(cells).tolist()]
+        numbers = histogram_numbers(cells)
+        found = [self._held[number] for number in numbers.tolist()]
+        if None in found:
+            self._make(np.unique(numbers[[one is None for one in found]]))
+        return [one for one in (self._held[number] for number in numbers.tolist()) if one is not None]
+
+    def _make(self, numbers: Ints) -> None:
+        """Make the histograms at these places, ascending, of the rows of matrices that stand for them."""
+        blocks = np.searchsorted(self._starts, numbers, side="right") - 1
+        for block in np.unique(blocks).tolist():
+            here = numbers[blocks == block]
+            columns, rows = self._blocks[block], here - self._starts[block]
+            hints = [Hint(number) for number in columns.hints[rows].tolist()]
+            made = columns.histograms(columns.numbers[rows], hints)
+            for number, histogram in zip(here.tolist(), made, strict=True):
+                self._held[number] = histogram
+
+    def columns(self, cells: Floats) -> Columns | None:
+        """Lay the histograms of cells side by side, float64[n]; None when their layouts differ."""
+        if not len(cells):
+            return None
+        numbers = histogram_numbers(cells)
+        blocks = np.searchsorted(self._starts, numbers, side="right") - 1 if self._starts else np.full(len(numbers), -1)
+        lengths = np.array([len(block.numbers) for block in self._blocks], np.int64)
+        rows = numbers - np.array(self._starts, np.int64)[blocks] if self._starts else numbers
+        if (blocks < 0).any() or (rows >= lengths[blocks]).any():  # some stand alone
+            return columns_of(self.at(cells))
+        return joined([(self._blocks[block], rows[blocks == block], blocks == block) for block in np.unique(blocks)])
+
+    def heads(self, cells: Floats) -> Floats:
+        """Give count and sum of each histogram; float64[n, 2]."""
+        numbers = histogram_numbers(cells).tolist()
+        held = [self._held[number] for number in numbers]
+        if None in held:
+            columns = self.columns(cells)
+            if columns is not None:
+                return columns.numbers[:, :2]
+        return np.array([[one.count, one.sum] for one in self.at(cells)]).reshape(-1, 2)
 
     def sizes(self, cells: Floats) -> Ints:
         """Give how many samples each of these histograms counts for; int64[n]."""
-        for histogram in self._held[len(self._sizes) :]:
-            self._sizes.append(sample_size(histogram))
-        return np.array(self._sizes, np.int64)[histogram_numbers(cells)]
+        return np.array([sample_size(one) for one in self.at(cells)], np.int64)
 
     def touched(self, values: Floats, present: Mask) -> Ints:
         """Count the samples of each step, a histogram by its size; int64[steps]."""
@@ -84,7 +136,13 @@ class HistogramTable:
 
     def used(self, values: Floats, present: Mask) -> tuple[Floats, list[Histogram]]:
         """Give values with the histograms that they have, and no others."""
-        return pruned(values, self.where(values, present), self._held)
+        which = self.where(values, present)
+        if which is None:
+            return values, []
+        cells, places = np.unique(histogram_numbers(values[which]), return_inverse=True)
+        values = np.array(values)
+        values[which] = histogram_cells(places.reshape(-1))
+        return values, self.at(histogram_cells(cells))
 
 
 def told_of_resets(frame: FrameSlice) -> FrameSlice:
@@ -92,15 +150,19 @@ def told_of_resets(frame: FrameSlice) -> FrameSlice:
     native = is_histogram(frame.values)
     values, held = np.array(frame.values), list(frame.histograms)
     for row in np.flatnonzero(native.any(axis=1)).tolist():
-        before: Histogram | None = None
-        for column, number in zip(
-            np.flatnonzero(native[row]).tolist(), histogram_numbers(values[row, native[row]]).tolist(), strict=True
-        ):
-            now = held[number]
-            if now.hint is Hint.UNKNOWN and before is not None:
-                held.append(replace(now, hint=Hint.RESET if was_reset(now, before) else Hint.NO_RESET))
-                values[row, column] = histogram_cells(np.array([len(held) - 1]))[0]
-            before = now
+        columns = np.flatnonzero(native[row])
+        own = [held[number] for number in histogram_numbers(values[row, columns]).tolist()]
+        unknown = np.array([at > 0 and one.hint is Hint.UNKNOWN for at, one in enumerate(own)], np.bool_)
+        if not unknown.any():
+            continue
+        resets = resets_among(own)
+        start = len(held)
+        held += [
+            replace(one, hint=Hint.RESET if reset else Hint.NO_RESET)
+            for one, reset, is_unknown in zip(own, resets.tolist(), unknown.tolist(), strict=True)
+            if is_unknown
+        ]
+        values[row, columns[unknown]] = histogram_cells(np.arange(start, len(held)))
     return replace(frame, values=values, histograms=held)
 
 

@@ -38,6 +38,7 @@ def quantile(share: float, histogram: Histogram) -> float:
         passed += bucket.count
         if passed >= rank:
             break
+    passed = min(passed, histogram.count)  # buckets that fell, or rounding
     if passed < rank and math.isnan(histogram.sum):
         return math.nan
     lower, upper = _ends(bucket, histogram)
@@ -47,6 +48,8 @@ def quantile(share: float, histogram: Histogram) -> float:
         lower = 0.0 if math.isinf(bucket.lower) else lower
         if math.isinf(upper):
             return lower
+    if passed < rank:
+        return upper
     inside = rank - (passed - bucket.count) if upwards else passed - rank
     part = inside / bucket.count
     if histogram.custom or lower <= 0 <= upper:
@@ -69,13 +72,6 @@ def has_unknown(histogram: Histogram) -> bool:
     if not math.isnan(histogram.sum):
         return False
     return sum(bucket.count for bucket in histogram.spread()) < histogram.count
-
-
-def average(histogram: Histogram) -> float:
-    """Give the mean of the observations; NaN without any."""
-    if histogram.count == 0:
-        return math.nan if histogram.sum == 0 or math.isnan(histogram.sum) else math.copysign(math.inf, histogram.sum)
-    return histogram.sum / histogram.count
 
 
 def deviation(histogram: Histogram) -> float:
@@ -123,9 +119,10 @@ def _rank(value: float, histogram: Histogram) -> float:
     for bucket in histogram.spread():
         lower, upper = _ends(bucket, histogram)
         if lower >= value:
-            return rank
+            return min(rank, histogram.count)
         if upper > value:
-            return rank + bucket.count * _part(value, lower, upper, linear=histogram.custom or lower <= 0 <= upper)
+            part = _part(value, lower, upper, linear=histogram.custom or lower <= 0 <= upper)
+            return min(rank + bucket.count * part, histogram.count)
         rank += bucket.count
     return rank if math.isnan(histogram.sum) else histogram.count
 

@@ -5,6 +5,8 @@ import numpy as np
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import Ints
 
+CONDITION_MAX = 1000.0  # |a|+|b|+… may exceed |a+b+…| so many times before a plain sum is done again, compensated
+
 
 def two_sum(left: Floats, right: Floats) -> tuple[Floats, Floats]:
     """Add, giving the rounded sum and exactly what rounding lost (0 where the sum is not finite).

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from watchkeeper.model.frame import Floats, is_stale
+from watchkeeper.model.frame import Floats, is_absent, is_stale
 from watchkeeper.model.labels import Ints, LabelTable
+from watchkeeper.model.stacked import Stacked
 from watchkeeper.query.promql import thinned
 from watchkeeper.query.promql.ast import MatrixSelector, VectorSelector, ms
 from watchkeeper.query.promql.context import Query, Steps
@@ -75,10 +76,39 @@ def _newest_times(windows: Windows) -> tuple[Floats, Mask]:
     return windows.by_row(windows.times_at(windows.last) / 1000), present
 
 
+def _of_one_moment(
+    query: Query, found: Stacked, steps: Steps, end_ms: int, range_ms: int, *, keep_stale: bool
+) -> RangeVector:
+    """Lay one window over each series."""
+    size = len(found.labels)
+    labels = LabelTable(found.labels.names, found.labels.codes, query.symbols)
+    query.budget.read_samples += len(found.values)
+    query.budget.charge(len(found.values) + size)
+    query.budget.release(size)
+    if not len(found.values):
+        return RangeVector(empty_vector(query, steps).labels, [], 1)
+    values, times, starts = found.values, found.times, found.starts
+    if found.gaps:
+        keep = ~is_absent(values)
+        if not keep_stale:
+            keep &= ~is_stale(values)
+        before = np.concatenate([[0], np.cumsum(keep)])
+        values, times, starts = values[keep], times[keep], before[starts]
+        if not len(times):  # every index must stay valid
+            values, times = np.zeros(1), np.zeros(1, np.int64)
+    ends, at = np.full(size, end_ms), np.full(size, steps.start_ms)
+    block = Windows(values[None, :], times, starts[:-1], starts[1:], ends, at, range_ms, (size, 1))
+    return RangeVector(labels, [block], 1)
+
+
 def _windows(
     query: Query, selector: VectorSelector, steps: Steps, ends: Ints, range_ms: int, *, keep_stale: bool
 ) -> RangeVector:
     start_ms, end_ms = int(ends.min()) - range_ms + 1, int(ends.max())
+    if len(steps) == 1 and query.recent is not None and not query.wants_sums(selector):
+        found = query.recent.recent(selector.matchers, start_ms, end_ms, newest=keep_stale)
+        if found is not None:
+            return _of_one_moment(query, found, steps, end_ms, range_ms, keep_stale=keep_stale)
     frames = query.select(selector.matchers, start_ms, end_ms, resets_told=query.wants_sums(selector))
     thinned.warn_of_gone(query, start_ms)
     if not frames:

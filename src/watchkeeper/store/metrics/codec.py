@@ -228,8 +228,14 @@ def _put_multiples(sections: list[bytes], places: Places, kinds: Places, out: Fl
         np.divide(firsts, scales, out=out[:, :1])
     if rows == 1:
         return
-    steps: Ints = _unpack(sections[3]).view(np.int64).reshape(number, rows - 1)
-    if len(places) < number:
+    last = int(places[-1]) + 1
+    if last < number:  # what lies behind the last wanted column need not be unpacked
+        steps = np.empty(last * (rows - 1), np.int64)
+        pco.simple_decompress_into(sections[3], steps)
+    else:
+        steps = _unpack(sections[3]).view(np.int64)
+    steps = steps.reshape(last, rows - 1)
+    if len(places) < last:
         steps = steps.take(places, axis=0)
     if sections[2]:
         steps *= np.frombuffer(sections[2], np.int64)[places, None]

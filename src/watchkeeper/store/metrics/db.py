@@ -28,7 +28,7 @@ from watchkeeper.model.frame import (
     Row,
     Selection,
 )
-from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
+from watchkeeper.model.labels import Labels, LabelTable, Symbols
 from watchkeeper.model.metrics import counter
 from watchkeeper.store.files import Files
 from watchkeeper.store.metrics import select
@@ -41,6 +41,7 @@ from watchkeeper.store.metrics.directory import DIRECTORY, check_format
 from watchkeeper.store.metrics.exemplars import ExemplarRing
 from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, Verdict
 from watchkeeper.store.metrics.frames import SERIES, Frames
+from watchkeeper.store.metrics.recent import Recent, name_codes
 from watchkeeper.store.metrics.record import (
     EXEMPLARS,
     METADATA,
@@ -106,6 +107,7 @@ class MetricDb:
         self.exemplars = ExemplarRing(settings.exemplars_max, self._log_exemplars)
         self._tombstones = Tombstones(files, f"{DIRECTORY}/tombstones")
         self._blocks = Blocks(files, f"{DIRECTORY}/blocks", self._symbols)
+        self.recent = Recent(self._symbols, self._frames, self._blocks, self._tombstones, self._decoded)
         self._upkeep = Upkeep(
             self._frames,
             self._blocks,
@@ -461,7 +463,7 @@ class MetricDb:
 
     def changed_since_ms(self, version: int, selectors: Sequence[Matchers]) -> int:
         """Say from when on samples may have changed; see Changing.changed_since_ms."""
-        return self._frames.changes.since_ms(version, self._frames.named(self._names(selectors)))
+        return self._frames.changes.since_ms(version, self._frames.named(name_codes(selectors, self._symbols)))
 
     def series(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> LabelTable:
         """Give the labels of matching series; see MetricReader.series."""
@@ -482,17 +484,12 @@ class MetricDb:
 
     def _views(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[View]:
         """Give the frames that may match; memory first: what moves into a block meanwhile is found twice, not never."""
-        codes = self._names(selectors)
+        codes = name_codes(selectors, self._symbols)
         return [*self._frames.views(codes), *self._blocks.views(codes, start_ms, end_ms)]
 
     def _known(self, selectors: Sequence[Matchers], start_ms: int, end_ms: int) -> list[View]:
-        names = self._names(selectors)
+        names = name_codes(selectors, self._symbols)
         return [*self._views(selectors, start_ms, end_ms), *self.thinning.series_views(names, start_ms, end_ms)]
-
-    def _names(self, selectors: Sequence[Matchers]) -> list[int | None] | None:
-        """Give the codes of the metric names that are asked for (None: a name that nobody has); None for all."""
-        names = [[one.value for one in matchers if one.name == METRIC_NAME and one.op == "="] for matchers in selectors]
-        return [self._symbols.find(wanted[0]) for wanted in names if wanted] if all(names) else None
 
     def metadata(self) -> Mapping[str, Sequence[MetricMetadata]]:
         """Give what expositions said about families."""

@@ -45,12 +45,16 @@ class DecodedChunks:
         self._entries: OrderedDict[tuple[int, bytes], tuple[Chunk, _Entry]] = OrderedDict()
         self.size_bytes = 0
 
-    def read(self, chunk: Chunk, wanted: Columns, low: int, high: int, out: Floats) -> bool:
-        """Do as Chunk.read."""
+    def read(self, chunk: Chunk, wanted: Columns, low: int, high: int) -> tuple[Floats, bool]:
+        """Give rows low…high of some columns, shared and not to be changed, and whether there may be gaps.
+
+        wanted  ascending, at least one
+        """
         size = len(wanted) * (chunk.n_rows * 8 + wanted.itemsize) + _ENTRY_BYTES
         if 8 * size > self._bytes_max:
             _DECODED.inc()
-            return chunk.read(wanted, low, high, out)
+            values = np.empty((len(wanted), high - low))
+            return values, chunk.read(wanted, low, high, values)
         now_s = self._clock.monotonic_s()
         key = (id(chunk), wanted.tobytes())  # the entry holds the chunk: its id stays its own
         with self._lock:
@@ -60,14 +64,14 @@ class DecodedChunks:
         if found is None:
             values = np.empty((len(wanted), chunk.n_rows))
             entry = _Entry(values, chunk.read(wanted, 0, chunk.n_rows, values), size, now_s)
+            values.flags.writeable = False
             self._keep(key, chunk, entry)
             _DECODED.inc()
         else:
             entry = found[1]
             entry.used_s = now_s
             _KEPT.inc()
-        out[:] = entry.values[:, low:high]
-        return entry.gaps
+        return entry.values if high - low == chunk.n_rows else entry.values[:, low:high], entry.gaps
 
     def _keep(self, key: tuple[int, bytes], chunk: Chunk, entry: _Entry) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ from watchkeeper.store.metrics.columns import Hashes
 from watchkeeper.store.metrics.strip import StripView, read_strips, row_times
 
 ROWS_MAX = 960
+_LAST_ROWS_MAX = 1200  # a chunk of few rows costs readers as much as a long one
 _COLUMNS_AT_ONCE = 64
 _SPAN_MS_MAX = (1 << 32) - 1
 
@@ -53,7 +54,8 @@ def pack(
     times = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
     chunks, samples, low = [], 0, 0
     while low < len(times):
-        high = min(low + ROWS_MAX, int(times.searchsorted(times[low] + _SPAN_MS_MAX, "right")))
+        rows = ROWS_MAX if len(times) - low > _LAST_ROWS_MAX else _LAST_ROWS_MAX
+        high = min(low + rows, int(times.searchsorted(times[low] + _SPAN_MS_MAX, "right")))
         chunk, number = _run(parts, times[low:high], columns, edit, pause)
         samples += number
         chunks.append(chunk)

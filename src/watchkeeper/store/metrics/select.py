@@ -81,8 +81,10 @@ def matching(view: View, matchers: tuple[Matcher, ...], start_ms: int, end_ms: i
     if not len(columns):
         return None
     alive = view.alive(columns, start_ms, end_ms)
-    if isinstance(alive, bool) or alive.all():
-        return found if np.all(alive) else None
+    if isinstance(alive, bool):
+        return found if alive else None
+    if alive.all():
+        return found
     return Match(columns[alive], found.labels.take(alive), found.hashes[alive]) if alive.any() else None
 
 
@@ -107,7 +109,11 @@ def select(
         if part is not None:
             parts.append(_without_deleted(part, tombstones.concerning(view.number, start_ms, end_ms)))
     merged = [_without_empty(part) if part.gaps else part for part in _merge_equal(_join_in_time(parts))]
-    slices = (FrameSlice(part.labels, part.times, part.values, part.gaps) for part in merged if part is not None)
+    slices = (
+        FrameSlice(part.labels, part.times, np.ascontiguousarray(part.values), part.gaps)
+        for part in merged
+        if part is not None
+    )
     return Selection(slices, warnings)
 
 
@@ -166,7 +172,7 @@ def _join_in_time(parts: list[_Part]) -> list[_Part]:
         borders = [
             at
             for at, (left, right) in enumerate(pairwise(own), 1)
-            if left.times[-1] >= right.times[0] or not np.array_equal(left.hashes, right.hashes)
+            if left.times[-1] >= right.times[0] or left.hashes.tobytes() != right.hashes.tobytes()
         ]
         joined += [_run(own[low:high]) for low, high in pairwise([0, *borders, len(own)])]
     return joined

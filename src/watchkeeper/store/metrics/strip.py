@@ -35,33 +35,35 @@ class StripView:
     def read(
         self, wanted: Columns, start_ms: int, end_ms: int, decoded: DecodedChunks | None = None
     ) -> tuple[Times, Floats, bool]:
-        """Give the rows in a closed range of time: times, float64[len(wanted), rows], whether there may be gaps."""
+        """Give the rows in a closed range of time: times, float64[len(wanted), rows], whether there may be gaps.
+
+        The values may be shared, and are not to be changed.
+        """
         times: list[Times] = []
-        pieces: list[tuple[Chunk, int, int]] = []
+        pieces: list[Floats] = []
+        gaps = False
         for chunk in self._overlapping(start_ms, end_ms):
             own, low, high = chunk.times(), 0, chunk.n_rows
             if chunk.start_ms < start_ms or chunk.end_ms > end_ms:
                 low, high = int(own.searchsorted(start_ms)), int(own.searchsorted(end_ms, "right"))
-            times.append(own[low:high])
-            pieces.append((chunk, low, high))
-        low, high = int(self.times.searchsorted(start_ms)), int(self.times.searchsorted(end_ms, "right"))
-        if not pieces:
-            out = self._open(wanted, low, high)
-            return self.times[low:high], out, has_gap(out)
-        times.append(self.times[low:high])
-        out = np.empty((len(wanted), sum(map(len, times))), np.float64)
-        gaps, at = False, 0
-        for chunk, first, last in pieces:
-            here = out[:, at : at + last - first]
+                own = own[low:high]
             if decoded is None:
-                gaps = chunk.read(wanted, first, last, here) or gaps
+                values = np.empty((len(wanted), high - low))
+                gapped = chunk.read(wanted, low, high, values)
             else:
-                gaps = decoded.read(chunk, wanted, first, last, here) or gaps
-            at += last - first
-        if high > low:
-            out[:, at:] = self._open(wanted, low, high)
-            gaps = gaps or has_gap(out[:, at:])
-        return np.concatenate(times), out, gaps
+                values, gapped = decoded.read(chunk, wanted, low, high)
+            times.append(own)
+            pieces.append(values)
+            gaps = gaps or gapped
+        if len(self.times) or not pieces:
+            low, high = int(self.times.searchsorted(start_ms)), int(self.times.searchsorted(end_ms, "right"))
+            if high > low or not pieces:
+                times.append(self.times[low:high])
+                pieces.append(self._open(wanted, low, high))
+                gaps = gaps or has_gap(pieces[-1])
+        if len(pieces) == 1:
+            return times[0], pieces[0], gaps
+        return np.concatenate(times), np.concatenate(pieces, axis=1), gaps
 
     def _overlapping(self, start_ms: int, end_ms: int) -> tuple[Chunk, ...]:
         if not self.chunks or self.chunks[-1].end_ms < start_ms:
@@ -83,9 +85,13 @@ class StripView:
         return out
 
 
+_NO_TIMES: Times = np.empty(0, np.int64)
+_NO_VALUES: Floats = np.empty((0, 0))
+
+
 def closed(chunks: tuple[Chunk, ...]) -> StripView:
     """Give a strip of chunks alone."""
-    return StripView(chunks, np.empty(0, np.int64), np.empty((0, 0)))
+    return StripView(chunks, _NO_TIMES, _NO_VALUES)
 
 
 def read_strips(

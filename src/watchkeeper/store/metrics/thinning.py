@@ -66,8 +66,10 @@ class Thinning:
 
     def gone_before_ms(self, start_ms: int) -> int | None:
         """Say from when on the samples are there; see ThinnedReader.gone_before_ms."""
-        oldest_ms = self._oldest_ms()
-        thinned_ms = min((tier.first_ms for tier in self._tiers if tier.first_ms is not None), default=oldest_ms)
+        known = [tier.first_ms for tier in self._tiers if tier.first_ms is not None]
+        if not known:
+            return None
+        oldest_ms, thinned_ms = self._oldest_ms(), min(known)
         return oldest_ms if start_ms < oldest_ms - 1 and thinned_ms < oldest_ms else None
 
     def _is_whole(self, tier: Tier, start_ms: int, end_ms: int) -> bool:

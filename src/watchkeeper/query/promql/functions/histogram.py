@@ -3,7 +3,6 @@
 source  Prometheus 3.5, promql/quantile.go BucketQuantile, BucketFraction
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,8 +14,9 @@ from watchkeeper.model.labels import METRIC_NAME, Ints
 from watchkeeper.query.promql import native
 from watchkeeper.query.promql.ast import Expr
 from watchkeeper.query.promql.functions.applied import Applied
-from watchkeeper.query.promql.histogram_table import places, without
+from watchkeeper.query.promql.histogram_table import without
 from watchkeeper.query.promql.histograms import notes as histogram_notes
+from watchkeeper.query.promql.histograms.quantile import quantiles
 from watchkeeper.query.promql.lexer import go_quote
 from watchkeeper.query.promql.matrix import Mask, Value, Vector, ever, group, nameless, unique_series, without_name
 from watchkeeper.query.promql.numerals import go_general, go_openmetrics, go_parse
@@ -67,15 +67,19 @@ def _quantile(call: Applied, vector: Vector, quantile_at: int, vector_at: int) -
         message = f"quantile value should be between 0 and 1, got {go_general(value)}"
         call.query.notes.warn(message, call.node.args[quantile_at])
 
-    def of_native(histogram: Histogram, step: int, name: str) -> float:
-        share = float(quantile[step])
-        found = native.quantile(share, histogram)
-        if 0 <= share <= 1 and native.has_unknown(histogram):
-            outcome = "is NaN" if math.isnan(found) else "is skewed higher"
-            text = (
-                f"input to histogram_quantile has NaN observations, result {outcome} for metric name {go_quote(name)}"
-            )
-            call.query.notes.inform(text, call.node.args[vector_at])
+    def of_native(cells: Floats, steps: Ints, names: list[str]) -> Floats:
+        shares = quantile[steps]
+        columns = call.query.histograms.columns(cells)
+        if columns is None:
+            held = call.query.histograms.at(cells)
+            found = np.array([native.quantile(share, one) for share, one in zip(shares.tolist(), held, strict=True)])
+        else:
+            found = quantiles(shares, columns)
+        for at in _with_unknown(call, cells):
+            if 0 <= shares[at] <= 1:
+                outcome = "is NaN" if np.isnan(found[at]) else "is skewed higher"
+                text = f"input to histogram_quantile has NaN observations, result {outcome}"
+                call.query.notes.inform(f"{text} for metric name {go_quote(names[at])}", call.node.args[vector_at])
         return found
 
     return _of_both(
@@ -88,7 +92,7 @@ def _of_both(
     vector: Vector,
     vector_at: int,
     of_classic: Callable[[Vector], Vector],
-    of_native: Callable[[Histogram, int, str], float],
+    of_native: Callable[[Floats, Ints, list[str]], Floats],
 ) -> Vector:
     """Evaluate classic histograms by their buckets, and native ones each for itself; where both are, neither."""
     which = call.query.histograms.where(vector.values, vector.present)
@@ -108,15 +112,21 @@ def _of_both(
         which = which & ~both[ids]
         classic = without(classic, both[ids] & known[:, None])
     values = np.zeros(which.shape)
-    for row, step in places(which):
-        (histogram,) = call.query.histograms.at(vector.values[row, step : step + 1])
-        values[row, step] = of_native(histogram, step, names[row])
+    rows, steps = np.nonzero(which)
+    values[which] = of_native(vector.values[which], steps, [names[row] for row in rows.tolist()])
     seen = ever(which)
     found = Vector(without_name(vector.labels.take(seen)), values[seen], which[seen])
     other = of_classic(classic)
     labels = call.query.joined([found.labels, other.labels])
     joined = np.concatenate([found.values, other.values])
     return unique_series(Vector(labels, joined, np.concatenate([found.present, other.present])))
+
+
+def _with_unknown(call: Applied, cells: Floats) -> list[int]:
+    """Find the histograms that observed NaN."""
+    odd = np.flatnonzero(np.isnan(call.query.histograms.heads(cells)[:, 1]))
+    held = call.query.histograms.at(cells[odd])
+    return [at for at, one in zip(odd.tolist(), held, strict=True) if native.has_unknown(one)]
 
 
 def _classic_quantile(call: Applied, vector: Vector, quantile: Floats, vector_at: int) -> Vector:
@@ -138,11 +148,12 @@ def _classic_quantile(call: Applied, vector: Vector, quantile: Floats, vector_at
 def _histogram_fraction(call: Applied) -> Value:
     lower, upper = call.scalar(0), call.scalar(1)
 
-    def of_native(histogram: Histogram, step: int, name: str) -> float:
-        if native.has_unknown(histogram):
+    def of_native(cells: Floats, steps: Ints, names: list[str]) -> Floats:
+        for at in _with_unknown(call, cells):
             text = "input to histogram_fraction has NaN observations, which are excluded from all fractions"
-            call.query.notes.inform(f"{text} for metric name {go_quote(name)}", call.node.args[2])
-        return native.fraction(float(lower[step]), float(upper[step]), histogram)
+            call.query.notes.inform(f"{text} for metric name {go_quote(names[at])}", call.node.args[2])
+        held = zip(lower[steps].tolist(), upper[steps].tolist(), call.query.histograms.at(cells), strict=True)
+        return np.array([native.fraction(*one) for one in held])
 
     return _of_both(call, call.vector(2), 2, lambda classic: _classic_fraction(call, classic, lower, upper), of_native)
 
@@ -325,27 +336,32 @@ def _rank(value: Floats, bounds: Floats, counts: Floats) -> Floats:
 
 def _of_native(read: Callable[[Histogram], float]) -> Callable[[Applied], Value]:
     """Make a function of native histograms alone: nothing for floats."""
+    return lambda call: _of_cells(call, lambda cells: np.array([read(one) for one in call.query.histograms.at(cells)]))
 
-    def apply(call: Applied) -> Value:
-        vector = call.vector()
-        which = call.query.histograms.where(vector.values, vector.present)
-        if which is None:
-            return vector.take(np.zeros(0, np.int64))
-        values = np.zeros(which.shape)
-        values[which] = [read(one) for one in call.query.histograms.at(vector.values[which])]
-        seen = ever(which)
-        return nameless(Vector(vector.labels.take(seen), values[seen], which[seen]))
 
-    return apply
+def _of_heads(read: Callable[[Floats], Floats]) -> Callable[[Applied], Value]:
+    """Make a function of count and sum of native histograms, float64[n, 2]."""
+    return lambda call: _of_cells(call, lambda cells: read(call.query.histograms.heads(cells)))
+
+
+def _of_cells(call: Applied, read: Callable[[Floats], Floats]) -> Value:
+    vector = call.vector()
+    which = call.query.histograms.where(vector.values, vector.present)
+    if which is None:
+        return vector.take(np.zeros(0, np.int64))
+    values = np.zeros(which.shape)
+    values[which] = read(vector.values[which])
+    seen = ever(which)
+    return nameless(Vector(vector.labels.take(seen), values[seen], which[seen]))
 
 
 VECTOR: dict[str, Callable[[Applied], Value]] = {
     "histogram_quantile": _histogram_quantile,
     "histogram_quantiles": _histogram_quantiles,
     "histogram_fraction": _histogram_fraction,
-    "histogram_avg": _of_native(native.average),
-    "histogram_count": _of_native(lambda histogram: histogram.count),
+    "histogram_avg": _of_heads(lambda heads: heads[:, 1] / heads[:, 0]),
+    "histogram_count": _of_heads(lambda heads: heads[:, 0]),
     "histogram_stddev": _of_native(native.deviation),
     "histogram_stdvar": _of_native(native.variance),
-    "histogram_sum": _of_native(lambda histogram: histogram.sum),
+    "histogram_sum": _of_heads(lambda heads: heads[:, 1]),
 }

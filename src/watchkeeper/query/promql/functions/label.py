@@ -5,6 +5,7 @@ source  Prometheus 3.5, promql/functions.go evalLabelReplace, evalLabelJoin
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,7 +21,7 @@ _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))", re.ASCII)
 def _label_replace(call: Applied) -> Value:
     vector, target, template, source = call.vector(), call.text(1), call.text(2), call.text(3)
     try:
-        pattern = compile_pattern(f"^(?s:{call.text(4)})$")
+        compile_pattern(regex := f"^(?s:{call.text(4)})$")
     except BadInput:
         raise BadQuery(f"invalid regular expression in label_replace(): {call.text(4)}") from None
     if not target or _NO_TEXT in target:
@@ -29,15 +30,23 @@ def _label_replace(call: Applied) -> Value:
     distinct, inverse = np.unique(codes, return_inverse=True)
     made, matched = [], []
     for text in call.query.symbols.texts(distinct):
-        found = pattern.search(text)
-        matched.append(found is not None)
-        made.append(0 if found is None else call.query.symbols.code(_expanded(template, pattern, found)))
+        replaced = _replaced(regex, template, text)
+        matched.append(replaced is not None)
+        made.append(0 if replaced is None else call.query.symbols.code(replaced))
     if not any(matched):
         return vector
     new = np.array(made, np.int32)[inverse]
     kept = vector.labels.column(target)
     labels = vector.labels.replaced(target, np.where(np.array(matched)[inverse], new, kept).astype(np.int32))
     return unique_series(Vector(labels, vector.values, vector.present))
+
+
+@lru_cache(maxsize=1 << 14)
+def _replaced(regex: str, template: str, text: str) -> str | None:
+    """Give what stands in a value's place; None where the pattern does not match."""
+    pattern = compile_pattern(regex)
+    found = pattern.search(text)
+    return None if found is None else _expanded(template, pattern, found)
 
 
 def _expanded(template: str, pattern: Pattern, found: Match) -> str:

@@ -11,11 +11,10 @@ from watchkeeper.model.checkpoint import checkpoint
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import Ints
 from watchkeeper.query.promql.matrix import Mask
-from watchkeeper.query.promql.precise import quantiles, two_sum
+from watchkeeper.query.promql.precise import CONDITION_MAX, quantiles, two_sum
 from watchkeeper.query.promql.windows import Parts, Windows, fold
 
 Found = tuple[Floats, Mask]
-_CONDITION_MAX = 1000.0  # |a|+|b|+… may exceed |a+b+…| so many times before a plain sum is done again, compensated
 _GATHER_CELLS_MAX = 1 << 21  # samples of windows laid out side by side at a time
 
 
@@ -42,7 +41,7 @@ def _sums(windows: Windows, values: Floats) -> Floats:
     if lowest >= 0 or highest <= 0:
         return total
     (bulk,) = fold(windows, (np.abs(values),), _add)
-    if not (bulk > _CONDITION_MAX * np.abs(total)).any():
+    if not (bulk > CONDITION_MAX * np.abs(total)).any():
         return total
     total, lost = fold(windows, (values, np.zeros_like(values)), _add_exactly)
     return total + lost

@@ -10,10 +10,12 @@ from functools import reduce
 import numpy as np
 
 from watchkeeper.model.frame import Floats
-from watchkeeper.model.histogram import Buckets, Hint, Histogram, buckets
+from watchkeeper.model.histogram import Hint, Histogram
 from watchkeeper.model.histogram_sum import Combined, IncompatibleSchemas, rebound
 from watchkeeper.model.labels import Ints
-from watchkeeper.query.promql.precise import compensated
+from watchkeeper.query.promql.histogram_columns import Columns, columns_of
+from watchkeeper.query.promql.matrix import Mask
+from watchkeeper.query.promql.precise import CONDITION_MAX, compensated
 
 
 def total(histograms: Sequence[Histogram]) -> Combined:
@@ -38,6 +40,29 @@ def mean(histograms: Sequence[Histogram]) -> Combined:
     return _gathered(histograms, average) if count > 1 else Combined(histograms[0])
 
 
+def grouped(columns: Columns, starts: Ints, *, mean: bool) -> tuple[Columns, Mask]:
+    """Combine runs of histograms of one layout.
+
+    starts   where each run begins
+    returns  one histogram a run, and which of them must be made otherwise: their plain sum is not exact enough, or they
+             contradict each other about a reset
+    """
+    numbers = columns.numbers
+    sizes = np.diff(np.append(starts, len(numbers)))[:, None]
+    with np.errstate(all="ignore"):
+        whole = np.add.reduceat(numbers, starts, axis=0)
+        if (numbers >= 0).all():
+            alone = ~np.isfinite(whole).all(axis=1)
+        else:
+            bulk = np.add.reduceat(np.abs(numbers), starts, axis=0)
+            alone = ~(bulk <= CONDITION_MAX * np.abs(whole)).all(axis=1)
+    kinds = np.stack([np.add.reduceat(columns.hints == hint, starts) > 0 for hint in Hint])
+    alone |= kinds[Hint.RESET] & kinds[Hint.NO_RESET]
+    single = np.where(kinds.sum(axis=0) == 1, kinds.argmax(axis=0), Hint.UNKNOWN)
+    hints = np.where(kinds[Hint.GAUGE], Hint.GAUGE, single)
+    return columns.of(whole / sizes if mean else whole, hints), np.asarray(alone & (sizes[:, 0] > 1))
+
+
 def first_misfit(histograms: Sequence[Histogram]) -> int:
     """Give the place of the first histogram whose buckets are of another kind than those before it."""
     return next(at for at, one in enumerate(histograms) if one.custom != histograms[0].custom)
@@ -48,22 +73,10 @@ def _gathered(histograms: Sequence[Histogram], merge: Callable[[Floats], Floats]
         raise IncompatibleSchemas
     hints = {one.hint for one in histograms}
     hint = Hint.GAUGE if Hint.GAUGE in hints else next(iter(hints)) if len(hints) == 1 else Hint.UNKNOWN
-    alike = _with_same_bounds(histograms) if histograms[0].custom else _with_same_buckets(histograms)
-    positive, above = _stacked([one.positive for one in alike])
-    negative, below = _stacked([one.negative for one in alike])
-    numbers = np.array([[one.count, one.sum, one.zero_count] for one in alike])
+    columns = columns_of(_with_same_bounds(histograms) if histograms[0].custom else _with_same_buckets(histograms))
+    assert columns is not None
     with np.errstate(all="ignore"):
-        merged = merge(np.concatenate([numbers, above, below], axis=1))
-    split = 3 + len(positive)
-    whole = replace(
-        alike[0],
-        count=float(merged[0]),
-        sum=float(merged[1]),
-        zero_count=float(merged[2]),
-        positive=buckets(positive, merged[3:split]),
-        negative=buckets(negative, merged[split:]),
-        hint=hint,
-    )
+        (whole,) = columns.histograms(merge(columns.numbers)[None, :], [hint])
     reconciled = any(not np.array_equal(one.bounds, histograms[0].bounds) for one in histograms)
     return Combined(whole, {Hint.RESET, Hint.NO_RESET} <= hints, reconciled)
 
@@ -83,15 +96,3 @@ def _with_same_buckets(histograms: Sequence[Histogram]) -> Sequence[Histogram]:
         histograms = [one.with_zero_threshold(threshold) for one in histograms]
         threshold = max(one.zero_threshold for one in histograms)
     return [one.at_resolution(schema) for one in histograms]
-
-
-def _stacked(sides: Sequence[Buckets]) -> tuple[Ints, Floats]:
-    """Lay the buckets of histograms side by side: the index of each column, and float64[histograms, columns]."""
-    first = sides[0].index
-    if all(side.index is first or np.array_equal(side.index, first) for side in sides):
-        return first, np.stack([side.counts for side in sides])
-    index = np.unique(np.concatenate([side.index for side in sides]))
-    columns = np.zeros((len(sides), len(index)))
-    for row, side in enumerate(sides):
-        columns[row, np.searchsorted(index, side.index)] = side.counts
-    return index, columns

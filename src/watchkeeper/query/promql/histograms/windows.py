@@ -16,9 +16,10 @@ from watchkeeper.model.frame import Floats, Times
 from watchkeeper.model.histogram import Hint, Histogram
 from watchkeeper.model.histogram_sum import Combined, IncompatibleSchemas, add, subtract, was_reset
 from watchkeeper.model.labels import METRIC_NAME, Ints
+from watchkeeper.query.promql.annotations import place_of
 from watchkeeper.query.promql.ast import Call, Expr
 from watchkeeper.query.promql.context import Query
-from watchkeeper.query.promql.histograms import notes
+from watchkeeper.query.promql.histograms import notes, series
 from watchkeeper.query.promql.histograms.total import mean, total
 from watchkeeper.query.promql.matrix import Mask
 from watchkeeper.query.promql.windows import RangeVector, Windows
@@ -146,15 +147,21 @@ def apply(query: Query, node: Call, ranges: RangeVector, function: Callable[[Win
     start = 0
     for block, part in zip(ranges.blocks, parted, strict=True):
         if part is not None:
-            for row, step, window in _windows(query, node, part, names[start : start + block.shape[0]]):
-                if handler is _ignored:
-                    _ignored(window)
+            steps = block.shape[1]
+            for row in np.unique(np.flatnonzero(part.counts) // steps).tolist():
+                checkpoint()
+                whole = _whole(query, node, part, row)
+                if whole is not None:
+                    values[start + row, whole[1]] = query.histograms.cells_of(whole[0])
+                    present[start + row] = whole[1]
                     continue
-                made = handler(window)
-                present[start + row, step] = made is not None
-                if made is not None:
-                    cell = query.histograms.cell(made) if isinstance(made, Histogram) else made
-                    values[start + row, step] = cell
+                for step, window in _windows(query, node, part, row, names[start + row]):
+                    made = handler(window)
+                    if handler is not _ignored:
+                        present[start + row, step] = made is not None
+                    if made is not None:
+                        cell = query.histograms.cell(made) if isinstance(made, Histogram) else made
+                        values[start + row, step] = cell
         start += block.shape[0]
     return values, present
 
@@ -168,18 +175,38 @@ def has_floats(query: Query, ranges: RangeVector) -> bool:
     )
 
 
-def _windows(query: Query, node: Call, part: _Parted, names: list[str]) -> Iterator[tuple[int, int, Window]]:
-    """Give the windows that have histograms, with their series and step."""
-    place = node.args[0]
+def _whole(query: Query, node: Call, part: _Parted, row: int) -> series.Found | None:
+    """Evaluate all windows of a series at once, when it has histograms alone, and those of one layout."""
+    here = slice(row * part.block.shape[1], (row + 1) * part.block.shape[1])
+    lo, hi = part.lo[here], part.hi[here]
+    some = hi > lo
+    begin, end = int(lo[some].min()), int(hi[some].max())
+    if not part.native[begin:end].all():
+        return None
+    columns = query.histograms.columns(part.values[begin:end])
+    if columns is None:
+        return None
+    ends_ms = part.block.ends_ms
+    windows = (np.where(some, lo - begin, 0), np.where(some, hi - begin, 0))
+    ends_ms = ends_ms[here] if len(ends_ms) > part.block.shape[1] else ends_ms
+    return series.evaluate(
+        node.name, series.Series(columns, part.times[begin:end], *windows, ends_ms, part.block.range_ms)
+    )
+
+
+def _windows(query: Query, node: Call, part: _Parted, row: int, name: str) -> Iterator[tuple[int, Window]]:
+    """Give the windows of a series that have histograms, with their steps."""
+    place = place_of(node.args[0])
     steps = part.block.shape[1]
     resets: dict[int, bool] = {}
-    for number in np.flatnonzero(part.counts).tolist():
+    here = slice(row * steps, (row + 1) * steps)
+    for step in np.flatnonzero(part.counts[here]).tolist():
         checkpoint()
-        row, step = divmod(number, steps)
+        number = row * steps + step
         lo, hi = int(part.lo[number]), int(part.hi[number])
         end_ms = int(part.block.ends_ms[number if len(part.block.ends_ms) > steps else step])
-        yield row, step, Window(
-            query, node, place, names[row], lo,
+        yield step, Window(
+            query, node, place, name, lo,
             part.values[lo:hi], part.times[lo:hi], part.native[lo:hi], end_ms, part.block.range_ms, resets,
         )  # fmt: skip
 
@@ -198,23 +225,12 @@ def _rate(window: Window) -> Cell:
     moved = moved_between(window, histograms, counter=counter)
     if moved is None:
         return None
-    return moved.times(_factor(window, histograms[0].count, moved.count, counter=counter))
-
-
-def _factor(window: Window, begin: float, moved: float, *, counter: bool) -> float:
-    """Say by how much to multiply what moved between the first and the last sample."""
-    first_ms, last_ms = int(window.times[0]), int(window.times[-1])
-    sampled = (last_ms - first_ms) / 1000
-    between = sampled / (len(window.times) - 1)
-    to_start = (first_ms - (window.end_ms - window.range_ms)) / 1000
-    to_end = (window.end_ms - last_ms) / 1000
-    threshold = between * 1.1
-    to_start = between / 2 if to_start >= threshold else to_start
-    if counter and moved > 0 and begin >= 0:  # it cannot have been below zero
-        to_start = min(to_start, sampled * (begin / moved))
-    to_end = between / 2 if to_end >= threshold else to_end
-    factor = (sampled + to_start + to_end) / sampled
-    return factor / (window.range_ms / 1000) if window.node.name == "rate" else factor
+    times = window.times
+    spans = (times[:1], times[-1:], np.array([window.end_ms]), np.array([len(times) - 1]))
+    counts = (np.array([histograms[0].count]), np.array([moved.count]))
+    with np.errstate(all="ignore"):
+        factor = float(series.extrapolation(spans, window.range_ms, *counts, counter=counter)[0])
+    return moved.times(factor / (window.range_ms / 1000) if window.node.name == "rate" else factor)
 
 
 def moved_between(window: Window, histograms: list[Histogram], *, counter: bool) -> Histogram | None:
