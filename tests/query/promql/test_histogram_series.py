@@ -66,6 +66,29 @@ def test_quantiles_by_columns_are_those_one_by_one(engine: Engine, name: str) ->
         np.testing.assert_allclose(quantiles(shares, columns), wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize("function", [*FUNCTIONS, "changes", "resets", "count_over_time", "last_over_time"])
+def test_many_series_in_one_block_are_what_each_is_alone(function: str) -> None:
+    reader = MemoryReader()
+    every = [points for key, points in series().items() if dict(key)["__name__"] in ("latency_seconds", "changing")]
+    for number in range(60):
+        samples = [(BASE_MS + at * STEP_MS, one) for at, (_, one) in enumerate(every[number % len(every)])]
+        reader.add({"__name__": "many", "number": str(number)}, samples)
+    engine = Engine(reader)
+    whole = _ask(engine, f"{function}(many[2m])")
+    for number in range(0, 60, 7):
+        alone = _ask(engine, f'{function}(many{{number="{number}"}}[2m])')
+        if not len(alone.labels):
+            continue
+        (row,) = [at for at, one in enumerate(whole.labels.labels()) if one["number"] == str(number)]
+        assert np.array_equal(whole.present[row], alone.present[0])
+        assert np.array_equal(whole.native()[row], alone.native()[0])
+        for step in np.flatnonzero(alone.present[0]).tolist():
+            if alone.native()[0, step]:
+                assert nearly_equal_histograms(whole.histogram(row, step), alone.histogram(0, step))
+            else:
+                assert whole.values[row, step] == alone.values[0, step]
+
+
 def test_resets_of_any_column_but_the_sum_count() -> None:
     sides = ("[2 2]", "[2 3]", "[1 5]", "[1 0 6]")
     texts = (f"{{{{count:{at + 4} sum:{-at} buckets:{side}}}}}" for at, side in enumerate(sides))

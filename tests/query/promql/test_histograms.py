@@ -102,6 +102,15 @@ def test_a_kept_answer_goes_on_with_its_histograms() -> None:
     assert seen == [30, 12, 14]
 
 
+def test_a_frame_brings_the_histograms_of_its_cells_alone() -> None:
+    charged: list[int] = []
+    table = HistogramTable(charged.append)
+    every = [one for one in read_samples("{{count:1}}+{{count:1}}x99") if isinstance(one, Histogram)]
+    moved = table.adopt(histogram_cells(np.array([7, 3, 7])), every)
+    assert [one.count for one in table.at(moved)] == [8, 4, 8]
+    assert charged == [40]
+
+
 def test_a_table_gives_back_what_it_took() -> None:
     table = HistogramTable(lambda _: None)
     first, second = read_samples("{{count:1}} {{count:2}}")

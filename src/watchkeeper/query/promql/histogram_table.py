@@ -33,10 +33,14 @@ class HistogramTable:
         return bool(self._held)
 
     def adopt(self, values: Floats, histograms: Sequence[Histogram]) -> Floats:
-        """Take in the histograms of a frame; give its values with the cells that stand for them here."""
-        moved = renumbered(values, len(self._held))
-        self._charge(total_size(histograms))
-        self._held.extend(histograms)
+        """Take in those histograms of a frame that its values have; give these with the cells that stand for them here.
+
+        The frame's table may hold many more: it is that of a whole block.
+        """
+        moved, held = pruned(values, is_histogram(values), histograms)
+        moved = renumbered(moved, len(self._held)) if held else moved
+        self._charge(total_size(held))
+        self._held.extend(held)
         return moved
 
     def cell(self, histogram: Histogram) -> np.float64:
