@@ -1,12 +1,16 @@
 """The same native histograms, the same expressions: our answers equal those of a real Prometheus 3.5."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.peers import PEERS
 from tests.query.promql.histogram_peer import END_S
 from tests.query.promql.promql_peer import Ours, Prometheus
 from tests.query.promql.test_differential import difference
+
+from watchkeeper.app.commands.ask import result_lines
 
 pytestmark = pytest.mark.peer
 
@@ -57,3 +61,19 @@ def test_samples_count_as_in_prometheus(prometheus_histograms: Prometheus, our_h
         ]
         for name in ("totalQueryableSamples", "totalQueryableSamplesPerStep"):
             assert both[0]["samples"][name] == both[1]["samples"][name], (path, name)
+
+
+@pytest.mark.parametrize(
+    "expr", ['latency_seconds{instance="host0:80"}', 'custom_seconds{instance="host1:80"}', "factor"]
+)
+def test_the_command_line_shows_them_as_promtool_does(prometheus_histograms: Prometheus, expr: str) -> None:
+    url, at = f"http://127.0.0.1:{prometheus_histograms.port}", str(int(END_S) - 20)
+    for command, path, params in (
+        (["instant", f"--time={at}"], "/api/v1/query", {"time": at}),
+        (["range", f"--start={int(at) - 60}", f"--end={at}", "--step=30s"], "/api/v1/query_range", {
+            "start": str(int(at) - 60), "end": at, "step": "30",
+        }),
+    ):  # fmt: skip
+        theirs = subprocess.check_output([str(PEERS / "promtool"), "query", *command, url, expr], text=True)
+        ours = result_lines(prometheus_histograms.get(path, query=expr, **params)["data"])
+        assert sorted("\n".join(ours).split("\n")) == sorted(theirs.rstrip("\n").split("\n"))

@@ -57,7 +57,7 @@ def query(expr: str, at: str, length: str, step: str, explain: bool, url: str, k
     if explain:
         Console().print(_plan(answer["data"]["plan"]))
         return
-    for line in _result_lines(answer["data"]):
+    for line in result_lines(answer["data"]):
         click.echo(line)
 
 
@@ -73,7 +73,8 @@ def _plan(node: dict[str, Any]) -> Tree:
     return tree
 
 
-def _result_lines(data: dict[str, Any]) -> list[str]:
+def result_lines(data: dict[str, Any]) -> list[str]:
+    """Write a result as promtool does."""
     kind, result = data["resultType"], data["result"]
     if kind in ("scalar", "string"):
         return [f"{result[1]} @[{result[0]}]"]
