@@ -1,4 +1,4 @@
-"""The notifier beside the real Alertmanager: many alerts in many groups, from the first request to the last notification.
+"""The notifier beside the real Alertmanager: many alerts in many groups, from first request to last notification.
 
 Both get the same alertmanager.yml and the same requests, one after the other; a webhook counts what arrives. Then a
 storm: alerts come as fast as they are taken, and every one must be told of.
