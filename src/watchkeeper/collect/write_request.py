@@ -18,7 +18,7 @@ import numpy.typing as npt
 from watchkeeper.collect.known_series import KnownSeries, hashes_of
 from watchkeeper.collect.write_wire import Hashed, Walk, holds_labels_alone
 from watchkeeper.model.exemplar import Exemplar
-from watchkeeper.model.frame import ABSENT_BITS, NORMAL_NAN_BITS, Floats, MetricMetadata, Times
+from watchkeeper.model.frame import Floats, MetricMetadata, Times, clear_reserved
 
 _SHAPES_BYTES_MAX = 32 << 20
 _SEEN_MAX = 4096
@@ -263,7 +263,5 @@ def _times(words: Words) -> Times | None:
 
 
 def _checked_values(values: Floats) -> Floats:
-    """Make an ordinary NaN of the one NaN that means "no sample" to the store."""
-    bits = values.view(np.uint64)
-    bits[bits == ABSENT_BITS] = NORMAL_NAN_BITS
+    clear_reserved(values)
     return values

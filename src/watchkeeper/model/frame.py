@@ -43,6 +43,14 @@ def is_histogram(values: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray(values.view(np.uint64) >> np.uint64(48) == HISTOGRAM_TAG)
 
 
+def clear_reserved(values: Floats) -> None:
+    """Make ordinary NaNs, in place, of those from outside that mean "no sample" or a histogram here."""
+    nan = np.isnan(values)
+    if nan.any():
+        nan &= is_absent(values) | is_histogram(values)
+        values.view(np.uint64)[nan] = NORMAL_NAN_BITS
+
+
 def histogram_numbers(values: Floats) -> Ints:
     """Give the place in the histograms that go with these cells; same shape; only where `is_histogram` says so."""
     return (values.view(np.uint64) & np.uint64((1 << 48) - 1)).astype(np.int64)

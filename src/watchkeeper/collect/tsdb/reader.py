@@ -8,7 +8,7 @@ import numpy as np
 
 from watchkeeper.collect.tsdb.block import XOR, Block, IndexedSeries
 from watchkeeper.collect.tsdb.wal import WalReader
-from watchkeeper.model.frame import ABSENT_BITS, NORMAL_NAN_BITS
+from watchkeeper.model.frame import clear_reserved
 from watchkeeper.model.history import History
 from watchkeeper.model.labels import Labels
 from watchkeeper.model.matchers import Matcher, match_all
@@ -102,8 +102,7 @@ def _read_chunks(
     for place, one in enumerate(series):
         for start_ms, end_ms in deleted.get(one.number, ()):
             kept &= ~((of_sample == place) & (times >= start_ms) & (times <= end_ms))
-    bits = values.view(np.uint64)
-    bits[bits == ABSENT_BITS] = NORMAL_NAN_BITS
+    clear_reserved(values)
     per_series = np.bincount(of_sample, minlength=len(series))
     history = History([one.labels for one in series], per_series, times, values).only(kept)
     found.series += len(series)
@@ -133,12 +132,12 @@ def _by_source(
     reader: WalReader, parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], span: Span, found: Found
 ) -> Iterator[tuple[str, History]]:
     refs, times = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-    bits = np.concatenate([part[2].view(np.uint64) for part in parts])
-    bits[bits == ABSENT_BITS] = NORMAL_NAN_BITS
+    values = np.concatenate([part[2] for part in parts])
+    clear_reserved(values)
     kept = (times >= span.start_ms) & (times <= span.end_ms)
     for ref, start_ms, end_ms in reader.deleted:
         kept &= ~((refs == ref) & (times >= start_ms) & (times <= end_ms))
-    refs, times, bits = refs[kept], times[kept], bits[kept]
+    refs, times, values = refs[kept], times[kept], values[kept]
     sources: dict[str, list[tuple[Labels, int]]] = {}
     numbers: dict[tuple[tuple[str, str], ...], int] = {}  # a series may have had several references
     distinct = np.unique(refs)
@@ -154,9 +153,9 @@ def _by_source(
         number_of[place] = numbers[pairs]
     owners = number_of[np.searchsorted(distinct, refs)]
     order = np.lexsort((times, owners))
-    owners, times, bits = owners[order], times[order], bits[order]
+    owners, times, values = owners[order], times[order], values[order]
     first = np.concatenate([[True], (np.diff(owners) != 0) | (np.diff(times) != 0)]) & (owners >= 0)
-    owners, times, bits = owners[first], times[first], bits[first]
+    owners, times, values = owners[first], times[first], values[first]
     starts = np.searchsorted(owners, np.arange(len(numbers)))
     stops = np.searchsorted(owners, np.arange(len(numbers)), side="right")
     for source, series in sorted(sources.items()):
@@ -164,4 +163,4 @@ def _by_source(
         take = np.concatenate([np.arange(starts[at], stops[at]) for at in where])
         found.samples += len(take)
         labels_of = [labels for labels, _ in series]
-        yield source, History(labels_of, (stops - starts)[where], times[take], bits[take].view(np.float64))
+        yield source, History(labels_of, (stops - starts)[where], times[take], values[take].view(np.float64))
