@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from watchkeeper.api.histogram_json import histogram_json
+from watchkeeper.api.histogram_json import Heads, histograms_json
 from watchkeeper.api.points_json import Points, Stamps, number_texts, points, stamp
 from watchkeeper.model.frame import Times
 from watchkeeper.query.promql.ast import Type
@@ -55,9 +55,10 @@ def _vector(result: Result) -> Sequence[bytes]:
     if result.histograms:
         native = result.native()[order, 0]
         before = b',"histogram":[' + stamp(int(result.times[0])) + b","
-        for row in np.flatnonzero(native).tolist():
+        rows_of = np.flatnonzero(native)
+        held = [result.histogram(at, 0) for at in order[rows_of].tolist()]
+        for row, text in zip(rows_of.tolist(), histograms_json(held, Heads()), strict=True):
             at = int(order[row])
-            text = histogram_json(result.histogram(at, 0))
             rows[row] = b'{"metric":' + orjson.dumps(labels[at]) + before + text + b"]}"
     return b"[", b",".join(rows), b"]"
 
@@ -98,15 +99,14 @@ def _written(
 def _mixed_matrix(result: Result) -> Sequence[bytes]:
     """Write series of floats, of histograms, or of both."""
     labels, order = result.by_labels()
-    native = result.native()
+    native, heads = result.native(), Heads()
+    stamps = [stamp(time_ms) + b"," for time_ms in result.times.tolist()]
     floats = points(Stamps(result.times), result.values, result.present & ~native)
     rows = []
     for at in order.tolist():
-        steps = np.flatnonzero(native[at]).tolist()
-        written = [
-            b"[" + stamp(int(result.times[step])) + b"," + histogram_json(result.histogram(at, step)) + b"]"
-            for step in steps
-        ]
+        steps = np.flatnonzero(native[at])
+        texts = histograms_json(result.histograms_at(at, steps), heads)
+        written = [b"[" + stamps[step] + text + b"]" for step, text in zip(steps.tolist(), texts, strict=True)]
         text = floats.text[floats.begins[at] : floats.ends[at]]
         of_floats = b"".join((b',"values":[', text, b"]")) if len(text) else b""
         of_histograms = b',"histograms":[' + b",".join(written) + b"]" if written else b""

@@ -63,6 +63,10 @@ class Result:
         """Give the histogram that a cell stands for."""
         return self.histograms[int(histogram_numbers(self.values[row : row + 1, step])[0])]
 
+    def histograms_at(self, row: int, steps: Ints) -> list[Histogram]:
+        """Give the histograms that cells of a series stand for."""
+        return [self.histograms[number] for number in histogram_numbers(self.values[row, steps]).tolist()]
+
     def samples(self) -> list[AlertSample]:
         """Give the elements of an instant query's answer; a scalar is one without labels."""
         values = self.values[:, -1].tolist() if self.values.size else []
