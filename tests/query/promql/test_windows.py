@@ -171,6 +171,30 @@ def test_frames_with_the_same_windows_are_worked_on_as_one_and_give_what_each_gi
         start += len(frame.labels)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    steps=st.lists(st.integers(1, 12), min_size=1, max_size=12),
+    late=st.lists(st.integers(-4, 8), min_size=12, max_size=12),
+    range_ms=st.integers(1, 30),
+    step=st.integers(1, 9),
+)
+def test_bounds_taken_from_another_frame_are_those_found_by_searching(
+    steps: list[int], late: list[int], range_ms: int, step: int
+) -> None:
+    times = np.cumsum(steps).astype(np.int64)
+    moved = np.maximum.accumulate(times + np.array(late[: len(times)]))
+    ends = np.arange(-3, 90, step, dtype=np.int64)
+    labels = LabelTable.from_labels([{"a": "b"}], Symbols())
+    made = [FrameSlice(labels, one, np.zeros((1, len(one))), gaps=False) for one in (times, moved)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("watchkeeper.query.promql.windows._STACKED_CELLS_MIN", 1)
+        patch.setattr("watchkeeper.query.promql.windows._DENSE_STEPS_MIN", 1)
+        _, blocks = windows_of(made, ends, ends, range_ms, keep_stale=False)
+    for block, frame in zip(blocks, made, strict=True):
+        assert np.array_equal(block.lo, np.searchsorted(frame.times, ends - range_ms, side="right"))
+        assert np.array_equal(block.hi, np.searchsorted(frame.times, ends, side="right"))
+
+
 def test_sums_that_cancel_are_compensated() -> None:
     symbols = Symbols()
     labels = LabelTable.from_labels([{"a": "b"}], symbols)

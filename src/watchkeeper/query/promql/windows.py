@@ -21,6 +21,9 @@ _Numbers = TypeVar("_Numbers", Floats, Times)
 _DENSE_CELLS_MIN = 1 << 13  # smaller frames are put into one ragged block,
 _DENSE_STEPS_MIN = 64  # but for those without gaps that are laid below each other at so many steps,
 _STACKED_CELLS_MIN = 1 << 9  # when they are not tiny
+_BOUNDS_KNOWN = 4  # frames whose bounds are tried for the next frame
+_MS_MAX = 1 << 61
+_LONG_AGO, _FAR_AHEAD = np.array([-_MS_MAX]), np.array([_MS_MAX])
 _CHUNK_CELLS = 1 << 16  # 512 kB: a few such arrays stay in the cache
 
 
@@ -153,8 +156,9 @@ def _parts(blocks: Sequence[Windows]) -> Iterator[Windows]:
 
 
 def _same_windows(one: Windows, other: Windows) -> bool:
-    same = len(one.times) == len(other.times) and other.values.shape[0] == other.shape[0]
-    return same and np.array_equal(one.lo, other.lo) and np.array_equal(one.hi, other.hi)
+    if len(one.times) != len(other.times) or other.values.shape[0] != other.shape[0]:
+        return False
+    return one.lo is other.lo or (np.array_equal(one.lo, other.lo) and np.array_equal(one.hi, other.hi))
 
 
 def _stack(blocks: list[Windows]) -> Windows:
@@ -178,6 +182,7 @@ def windows_of(
     tables: list[LabelTable] = []
     blocks: list[Windows] = []
     small: list[FrameSlice] = []
+    known: list[_Bounds] = []
     many_steps = len(ends_ms) >= _DENSE_STEPS_MIN
     for frame in frames:
         if frame.values.size < (_STACKED_CELLS_MIN if many_steps and not frame.gaps else _DENSE_CELLS_MIN):
@@ -185,8 +190,10 @@ def windows_of(
             continue
         for part in _split(frame, keep_stale=keep_stale):
             tables.append(part.labels)
-            make = _ragged if part.gaps else _dense
-            blocks.append(make([part], ends_ms, at_ms, range_ms, keep_stale))
+            if part.gaps:
+                blocks.append(_ragged([part], ends_ms, at_ms, range_ms, keep_stale))
+            else:
+                blocks.append(_dense(part, known, ends_ms, at_ms, range_ms))
     if small:
         tables += [frame.labels for frame in small]
         blocks.append(_ragged(small, ends_ms, at_ms, range_ms, keep_stale))
@@ -219,12 +226,47 @@ def _gaps(values: Floats, keep_stale: bool) -> Mask:
     return absent if keep_stale else absent | is_stale(values)
 
 
-def _dense(frames: list[FrameSlice], ends_ms: Ints, at_ms: Ints, range_ms: int, _keep_stale: bool) -> Windows:
-    (frame,) = frames
-    lo = np.searchsorted(frame.times, ends_ms - range_ms, side="right")
-    hi = np.searchsorted(frame.times, ends_ms, side="right")
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bounds:
+    """The windows of a frame, and how much earlier or later its samples could be without another one being in them."""
+
+    times: Times
+    lo: Ints
+    hi: Ints
+    earlier_ms: int
+    later_ms: int
+
+    @classmethod
+    def of(cls, times: Times, ends_ms: Ints, range_ms: int) -> "_Bounds":
+        """Search for them."""
+        edges = np.concatenate([ends_ms - range_ms, ends_ms])
+        after = times.searchsorted(edges, side="right")
+        padded = np.concatenate([_LONG_AGO, times, _FAR_AHEAD])
+        later = int((edges - padded.take(after)).min(initial=_MS_MAX))
+        earlier = int((padded.take(after + 1) - edges).min(initial=_MS_MAX)) - 1
+        lo, hi = after[: len(ends_ms)], after[len(ends_ms) :]
+        return cls(times, lo, np.maximum(lo, hi), earlier, later)
+
+    def hold(self, times: Times) -> bool:
+        """Say whether other times have the same windows (perhaps, when False)."""
+        if len(times) != len(self.times):
+            return False
+        apart = times - self.times
+        return bool(apart.max() <= self.later_ms and apart.min() >= -self.earlier_ms)
+
+
+def _dense(frame: FrameSlice, known: list[_Bounds], ends_ms: Ints, at_ms: Ints, range_ms: int) -> Windows:
+    """Lay windows over a frame without gaps.
+
+    known  bounds of other frames; those found here are added
+    """
+    bounds = next((one for one in known if one.hold(frame.times)), None)
+    if bounds is None:
+        bounds = _Bounds.of(frame.times, ends_ms, range_ms)
+        known.insert(0, bounds)
+        del known[_BOUNDS_KNOWN:]
     shape = (len(frame.labels), len(ends_ms))
-    return Windows(frame.values, frame.times, lo, np.maximum(lo, hi), ends_ms, at_ms, range_ms, shape)
+    return Windows(frame.values, frame.times, bounds.lo, bounds.hi, ends_ms, at_ms, range_ms, shape)
 
 
 def _ragged(frames: list[FrameSlice], ends_ms: Ints, at_ms: Ints, range_ms: int, keep_stale: bool) -> Windows:
