@@ -3,11 +3,14 @@
 import type { Target } from '../model/dashboard.ts';
 import { legendText, seriesText, type Cell, type Field, type Frame, type LogLine } from './frame.ts';
 
+/** A number, a word for one that JSON lacks, no sample, or a native histogram. */
+type Written = number | string | null | { count: string; sum: string };
+
 export interface Answer {
   status: 'success' | 'error';
   type?: 'matrix' | 'vector' | 'scalar' | 'streams';
   times?: number[];
-  series?: { labels: Record<string, string>; values: (number | string | null)[] }[];
+  series?: { labels: Record<string, string>; values: Written[] }[];
   lines?: { time_ns: string; labels: Record<string, string>; line: string }[];
   warnings?: string[];
   error?: string;
@@ -16,12 +19,10 @@ export interface Answer {
 
 const SPECIAL: Record<string, number> = { '+Inf': Infinity, '-Inf': -Infinity, Inf: Infinity, NaN: Number.NaN };
 
-/** Values as numbers; JSON has no Inf and NaN, so they come as words. */
-function numbers(values: (number | string | null)[]): (number | null)[] {
-  for (const value of values) {
-    if (typeof value === 'string') return values.map(each => (typeof each === 'string' ? (SPECIAL[each] ?? Number(each)) : each));
-  }
-  return values as (number | null)[];
+/** Values as numbers; JSON has no Inf and NaN, so they come as words. A native histogram is none. */
+function numbers(values: Written[]): (number | null)[] {
+  if (values.every(value => typeof value === 'number' || value === null)) return values as (number | null)[];
+  return values.map(each => (typeof each === 'string' ? (SPECIAL[each] ?? Number(each)) : typeof each === 'number' ? each : null));
 }
 
 /** Turns a query's answer into frames: one a series, or one table. */

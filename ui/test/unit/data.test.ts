@@ -33,6 +33,12 @@ test('a table has a column for each label', () => {
   assert.equal(toFrames(answer, target({ format: 'table' }), undefined, true)[0].fields[3].name, 'Value');
 });
 
+test('a native histogram is no number', () => {
+  const held = { count: '2', sum: '3' };
+  const answer: Answer = { status: 'success', times: [1, 2, 3], series: [{ labels: {}, values: [1, held, 'NaN'] }] };
+  assert.deepEqual(toFrames(answer, target(), undefined)[0].fields[1].values, [1, null, Number.NaN]);
+});
+
 test('lines keep their nanoseconds', () => {
   const [line] = toLines({ status: 'success', lines: [{ time_ns: '1795318259764123456', labels: { a: 'b' }, line: 'x' }] });
   assert.deepEqual([line.timeNs, line.ms], ['1795318259764123456', 1_795_318_259_764]);
