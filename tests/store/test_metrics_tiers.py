@@ -11,12 +11,13 @@ import pytest
 from tests.doubles import SplitClock
 from tests.store.simfiles import PowerLost, SimFiles
 
-from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, FrameSlice, Row, Times
+from watchkeeper.model.frame import ABSENT_BITS, STALE_BITS, Floats, FrameSlice, Row, Times, histogram_cells
 from watchkeeper.model.labels import LabelTable
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.query.promql.engine import Engine, Result
 from watchkeeper.query.promql.trace import Trace
 from watchkeeper.store.metrics.db import MetricDb
+from watchkeeper.store.metrics.thin import thin
 from watchkeeper.store.settings import Keep, MetricSettings, TierSettings
 
 DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
@@ -116,6 +117,15 @@ def test_aligned_windows_answer_as_from_the_samples() -> None:
         await db.stop()
 
     run(scenario)
+
+
+def test_histograms_are_left_out_of_tiers() -> None:
+    times, values = np.arange(1, 5) * MINUTE_MS, np.array([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]])
+    values[0, 1:3] = histogram_cells(np.array([0, 1]))
+    found = thin(times, values, 5 * MINUTE_MS)
+    assert found.values["count"].tolist() == [[2], [4]]
+    assert found.values["sum"].tolist() == [[5], [10]]
+    assert found.values["lost"].tolist() == [[0], [0]]
 
 
 def test_what_is_gone_as_samples_is_answered_from_a_tier() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from watchkeeper.model.frame import histogram_cells, is_histogram
 from watchkeeper.model.histogram import Histogram
+from watchkeeper.model.thinned import Thinned
 from watchkeeper.query.promql.context import Steps
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.histogram_table import HistogramTable, sample_size
@@ -100,6 +101,28 @@ def test_a_kept_answer_goes_on_with_its_histograms() -> None:
         assert counts == [start + at + 1.0 for at in range(30)]
         assert len(result.histograms) == 30
     assert seen == [30, 12, 14]
+
+
+class _Tier:
+    """A tier that would answer everything, and knows no histograms."""
+
+    def choose(self, _start_ms: int, _end_ms: int, _fits: object) -> tuple[int, bool]:
+        return MINUTE_MS, True
+
+    def gone_before_ms(self, _start_ms: int) -> None:
+        return None
+
+    def thinned(self, *_: object) -> Thinned:
+        raise AssertionError
+
+
+def test_histograms_are_not_read_from_a_downsampling_tier() -> None:
+    reader = _reader(a="{{count:1}}+{{count:1}}x9", b="1+1x9")
+    engine = Engine(reader, thinned=_Tier())
+    assert engine.instant("histogram_count(increase(a[3m]))", 9 * MINUTE_MS).values.tolist() == [[3.0]]
+    assert engine.instant("histogram_count(a)", 9 * MINUTE_MS).values.tolist() == [[10.0]]
+    with pytest.raises(AssertionError):
+        engine.instant("b", 9 * MINUTE_MS)
 
 
 def test_a_frame_brings_the_histograms_of_its_cells_alone() -> None:

@@ -84,7 +84,7 @@ def range_function(query: Query, node: Call, selector: MatrixSelector, ends: Int
     range_ms = ms(selector.range_ms)
     start_ms, end_ms = int(ends.min()) - range_ms, int(ends.max())
     chosen = query.thinned.choose(start_ms, end_ms, _fits(ends, range_ms))
-    if chosen is None:
+    if chosen is None or _is_native(query, selector.vector, end_ms):
         return None
     every_ms, _ = chosen
     moved, wide_ms = ends // every_ms * every_ms, max(1, (range_ms + every_ms // 2) // every_ms) * every_ms
@@ -106,7 +106,7 @@ def newest(
         return None
     lookback_ms = query.lookback_ms
     chosen = query.thinned.choose(int(ends.min()) - lookback_ms, int(ends.max()), _fits(ends, 0))
-    if chosen is None:
+    if chosen is None or _is_native(query, node, int(ends.max())):
         return None
     every_ms, fits = chosen
     wide_ms = -(-lookback_ms // every_ms) * every_ms
@@ -133,6 +133,12 @@ def warn_of_gone(query: Query, start_ms: int) -> None:
     if gone_ms is not None:
         when = f"{datetime.fromtimestamp(gone_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
         query.notes.pass_on([f"samples before {when} are kept downsampled alone, and left out where that will not do"])
+
+
+def _is_native(query: Query, node: VectorSelector, end_ms: int) -> bool:
+    """Say whether a selector's newest samples have native histograms among them: no tier keeps these."""
+    frames = query.select(node.matchers, end_ms - query.lookback_ms + 1, end_ms)
+    return any(query.histograms.where(frame.values) is not None for frame in frames)
 
 
 def _fits(ends: Ints, range_ms: int) -> Callable[[int], bool]:

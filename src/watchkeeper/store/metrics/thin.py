@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.model.frame import ABSENT_BITS, NORMAL_NAN_BITS, STALE_BITS, Floats, Times
+from watchkeeper.model.frame import ABSENT, ABSENT_BITS, NORMAL_NAN_BITS, STALE_BITS, Floats, Times, is_histogram
 from watchkeeper.model.labels import Ints
 from watchkeeper.model.thinned import AGGREGATES
 from watchkeeper.store.metrics.strip import has_gap
@@ -39,8 +39,11 @@ def thin(times: Times, values: Floats, every_ms: int, wanted: Sequence[str] = AG
     """Thin rows.
 
     times   int64[rows], at least one, ascending
-    values  float64[n, rows], may hold ABSENT and STALE
+    values  float64[n, rows], may hold ABSENT and STALE, and histograms: these are not thinned, but left out
     """
+    native = is_histogram(values)
+    if native.any():
+        values = np.where(native, ABSENT, values)
     ends = ends_of(times, every_ms)
     starts = np.flatnonzero(np.diff(ends, prepend=ends[0] - 1))
     make = _with_gaps if has_gap(values) else _dense
