@@ -14,6 +14,8 @@ import pytest
 from tests.collect.conftest import real_prometheus  # noqa: F401 # fixture
 from tests.doubles import StillClock
 from tests.net.judges.asgi import Answer, Client
+from tests.query.promql.histogram_peer import series as histogram_series
+from tests.query.promql.histogram_peer import write_body
 from tests.store.simfiles import SimFiles
 
 from watchkeeper.api import prometheus, remote_read
@@ -28,6 +30,7 @@ from watchkeeper.net.protobuf import BYTES, field, fields, number_field, read_va
 from watchkeeper.net.settings import NetSettings
 from watchkeeper.net.xor import decode
 from watchkeeper.query.promql.engine import Engine
+from watchkeeper.query.promql.memory import MemoryReader
 from watchkeeper.store.files import RealFiles
 from watchkeeper.store.metrics.db import MetricDb
 from watchkeeper.store.settings import MetricSettings
@@ -117,6 +120,26 @@ def test_a_stream_has_the_samples_of_the_plain_answer() -> None:
     assert sampled == chunked
     assert list(sampled) == sorted(sampled) == list(chunked)
     assert len(told) > len(sampled)
+
+
+def test_native_histograms_are_among_the_samples_and_not_in_the_stream() -> None:
+    made = histogram_series()
+    key, points = next((key, points) for key, points in made.items() if dict(key)["__name__"] == "changing")
+    reader = MemoryReader()
+    reader.add(dict(key), points)
+    app = build_app(remote_read.routes(reader), OpenDoor("127.0.0.1:9090"), NetSettings())
+    kind = {"content_type": "application/x-protobuf", "content_encoding": "snappy"}
+
+    def ask(kinds: bytes) -> bytes:
+        body = request((0, "__name__", "changing"), end_ms=points[-1][0], kinds=kinds)
+        return asyncio.run(Client(app).ask("POST", "/api/v1/read", body=body, **kind)).body
+
+    (result,) = parts(bytes(cramjam.snappy.decompress_raw(ask(b""))), 1)
+    sent = bytes(cramjam.snappy.decompress_raw(write_body({key: points}, slice(None))))
+    assert sorted(parts(parts(result, 1)[0], 4)) == sorted(parts(parts(sent, 1)[0], 4))
+    floats = [one for _, one in points if isinstance(one, float)]
+    assert len(parts(parts(result, 1)[0], 2)) == len(floats)
+    assert len(ask(bytes([1]))) < len(floats) * 18
 
 
 def test_external_labels_are_told_and_taken_for_matched() -> None:

@@ -23,7 +23,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.doors import MetricReader
 from watchkeeper.model.errors import BadInput
-from watchkeeper.model.frame import Floats, FrameSlice, Times, is_absent
+from watchkeeper.model.frame import Floats, FrameSlice, Times, histogram_numbers, is_absent, is_histogram
+from watchkeeper.model.histogram import Buckets, Histogram, to_spans
 from watchkeeper.model.labels import Labels
 from watchkeeper.model.matchers import Matcher, MatchOp
 from watchkeeper.model.metrics import counter, gauge
@@ -83,11 +84,21 @@ class _Series:
     row: int
 
     def samples(self) -> tuple[Times, Floats]:
+        """Give the numbers among the samples."""
         values = self.part.values[self.row]
-        if not self.part.gaps:
+        if not self.part.gaps and not self.part.histograms:
             return self.part.times, values
-        there = ~is_absent(values)
+        there = ~(is_absent(values) | is_histogram(values))
         return self.part.times[there], values[there]
+
+    def histograms(self) -> list[tuple[int, Histogram]]:
+        """Give the native histograms among the samples, each with its time."""
+        if not self.part.histograms:
+            return []
+        values = self.part.values[self.row]
+        there = is_histogram(values)
+        held = (self.part.histograms[number] for number in histogram_numbers(values[there]).tolist())
+        return list(zip(self.part.times[there].tolist(), held, strict=True))
 
 
 def routes(
@@ -220,20 +231,48 @@ def _whole(answers: Iterator[tuple[int, list[_Series]]], samples_max: int) -> by
         told = []
         for one in series:
             times, values = one.samples()
-            count += len(times)
+            held = one.histograms()
+            count += len(times) + len(held)
             if count > samples_max:
                 raise Fault(400, f"exceeded sample limit ({samples_max})", "samples")
             samples = (
                 field(2, double_field(1, value) + number_field(2, time_ms))
                 for time_ms, value in zip(times.tolist(), values.tolist(), strict=True)
             )
-            told.append(field(1, _labels(one.labels) + b"".join(samples)))
+            told.append(field(1, _labels(one.labels) + b"".join(samples) + b"".join(map(_histogram, held))))
         results.append(field(1, b"".join(told)))
     return bytes(cramjam.snappy.compress_raw(b"".join(results)))
 
 
+def _histogram(sample: tuple[int, Histogram]) -> bytes:
+    """Give the field of a series that holds one native histogram, its counts as floats.
+
+    source  Prometheus 3.5, prompb/types.proto Histogram
+    """
+    time_ms, one = sample
+    parts = [
+        double_field(2, one.count) + double_field(3, one.sum) + number_field(4, _zigzag(one.schema)),
+        double_field(5, one.zero_threshold) + double_field(7, one.zero_count),
+        _side(8, 10, one.negative) + _side(11, 13, one.positive),
+        number_field(14, one.hint) + number_field(15, time_ms),
+        field(16, one.bounds.tobytes()) if one.custom else b"",
+    ]
+    return field(4, b"".join(parts))
+
+
+def _side(spans_at: int, counts_at: int, side: Buckets) -> bytes:
+    spans = (number_field(1, _zigzag(offset)) + number_field(2, length) for offset, length in to_spans(side))
+    return b"".join(field(spans_at, span) for span in spans) + (
+        field(counts_at, side.counts.tobytes()) if len(side) else b""
+    )
+
+
+def _zigzag(number: int) -> int:
+    return number * 2 if number >= 0 else -number * 2 - 1
+
+
 def _frames(answers: Iterator[tuple[int, list[_Series]]], bytes_max: int) -> Iterator[bytes]:
-    """Give the frames of a stream; a series with many chunks is told in more than one."""
+    """Give the frames of a stream; a series with many chunks is told in more than one. Histograms are left out."""
     for index, series in answers:
         for first in range(0, len(series), _SERIES_AT_ONCE):
             for labels, chunks in _chunked(series[first : first + _SERIES_AT_ONCE]):
