@@ -163,4 +163,4 @@ def _by_source(
         take = np.concatenate([np.arange(starts[at], stops[at]) for at in where])
         found.samples += len(take)
         labels_of = [labels for labels, _ in series]
-        yield source, History(labels_of, (stops - starts)[where], times[take], values[take].view(np.float64))
+        yield source, History(labels_of, (stops - starts)[where], times[take], values[take])
