@@ -9,6 +9,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 from structlog.testing import capture_logs
+from tests.system.programs import Watchkeeper
 
 from watchkeeper.app.cli import cli
 from watchkeeper.model.clock import SystemClock
@@ -97,3 +98,28 @@ def test_what_cannot_be_replayed_is_said(data: Path) -> None:
         replay(data, "--data", data)
     with pytest.raises(Exception, match="cannot read time: got 'yesterday'"):
         replay(data, "--from", "yesterday")
+
+
+@pytest.mark.system
+def test_a_running_server_says_the_same(data: Path) -> None:
+    words = ("--config", data / "routes.yml", "--against", data / "routes.yml", "--against-rules", data / "other.yml")
+    (data / "other.yml").write_text(RULES.replace("host:load > 8", "host:load > 5"))
+    here = orjson.loads(replay(data, *words, "--json"))
+    server = Watchkeeper(data, "--auth", "none")
+    server.start()
+    try:
+        there = orjson.loads(replay(data, *words, "--json", "--on-server", "--url", server.url))
+        shown = replay(data, "--on-server", "--url", server.url, "--config", data / "routes.yml")
+        media = {"content-type": "application/json"}
+        bodies = (b'{"rules": "groups: [{x: 1}]"}', b'{"from": "0s", "to": "1h"}', b"")
+        answers = [server.ask("/api/replay", method="POST", body=body, headers=media) for body in bodies]
+    finally:
+        server.kill()
+    for name in ("onlyFirst", "onlySecond"):
+        assert there[name] == here[name]
+    assert [one["notifications"] for one in there["replays"]] == [one["notifications"] for one in here["replays"]]
+    assert here["onlySecond"]
+    assert "Nobody was told of:" in shown
+    assert [status for status, _ in answers] == [400, 400, 400]
+    assert b"body.rules[0]:1: groups[0].x" in answers[0][1]
+    assert b"want one that is" in answers[1][1]

@@ -37,7 +37,7 @@ from watchkeeper.api.audit import AuditTrail
 from watchkeeper.api.doorkeeper import StateDoor
 from watchkeeper.api.queries import queries_of
 from watchkeeper.api.ruler import LogRules
-from watchkeeper.app import control, shown
+from watchkeeper.app import control, replay_http, shown
 from watchkeeper.app.config import Loaded
 from watchkeeper.app.features import features
 from watchkeeper.app.journal import OwnLog
@@ -69,6 +69,7 @@ from watchkeeper.notify.desk import Desk
 from watchkeeper.notify.forward import Forwarder
 from watchkeeper.notify.heartbeats import Heartbeats
 from watchkeeper.notify.ledger import Ledger
+from watchkeeper.notify.silencing import silence_of
 from watchkeeper.notify.why import Why
 from watchkeeper.query.logql.engine import Engine as LogEngine
 from watchkeeper.query.promql.engine import Engine
@@ -87,6 +88,7 @@ from watchkeeper.store.settings import Keep
 from watchkeeper.store.state.audit import AuditLog
 from watchkeeper.store.state.dashboards import Dashboards as KeptDashboards
 from watchkeeper.store.state.db import StateStore
+from watchkeeper.store.state.silences import load_silences
 
 ROLES = ("collect", "store", "rules", "notify", "show", "gateway")
 
@@ -225,6 +227,16 @@ def build(loaded: Loaded, options: Options) -> Machine:
         *keys.routes(accounts),
         *audit.routes(AuditLog(state)),
     ]
+    if has("rules"):
+        machine_of_time = replay_http.TimeMachine(
+            metrics,
+            queries.traffic,
+            clock,
+            lambda: standing.loaded,
+            lambda: [silence_of(row) for row in load_silences(state)],
+            own.rules.replay_timeout_ms,
+        )
+        routes += replay_http.routes(machine_of_time)
     if has("notify"):
         routes += [
             *alertmanager.routes(desk),

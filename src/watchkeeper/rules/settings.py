@@ -20,6 +20,9 @@ class RuleSettings(Settings):
         8, "Groups whose expressions are evaluated at the same moment, each in a thread.", unit="groups", ge=1, le=64
     )
     results_max: int = setting(100_000, "A rule whose expression gives more elements fails.", unit="elements", ge=1)
+    replay_timeout_ms: int = setting(
+        300_000, "A replay over HTTP (POST /api/replay) that takes longer is ended.", unit="ms", ge=1000
+    )
     log_groups_max: int = setting(
         1000, "Groups of rules on logs that may be kept over HTTP (the Loki ruler's API).", unit="groups", ge=0
     )
