@@ -6,15 +6,12 @@ target in a remote-write stream): one timestamp column, one value column a serie
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import Ints, Labels, LabelTable
-
-if TYPE_CHECKING:
-    from watchkeeper.model.histogram import Histogram
 
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
@@ -110,7 +107,7 @@ class Row:
     time_ms: int
     values: Floats
     whole: bool = False
-    histograms: "Sequence[Histogram]" = ()
+    histograms: Sequence[Histogram] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +151,7 @@ class FrameSlice:
     times: Times
     values: Floats
     gaps: bool
-    histograms: "Sequence[Histogram]" = ()
+    histograms: Sequence[Histogram] = ()
 
 
 class Selection(list[FrameSlice]):

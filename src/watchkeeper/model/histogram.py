@@ -14,11 +14,12 @@ from enum import IntEnum
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from watchkeeper.model.errors import BadInput
-from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import Ints
 
+Floats = npt.NDArray[np.float64]
 CUSTOM_BUCKETS = -53
 SCHEMA_MIN, SCHEMA_MAX = -4, 8
 
