@@ -6,7 +6,7 @@ one moment ("cold": nothing kept, the first asking), then again ("again"), and t
 as a dashboard's refresh does: the same range moved on ("refreshed"). Wall times; geometric means of their ratios, and
 CPU of the process for all queries.
 
-    python -m bench.bench_dashboards [--size 1k|10k|month ...] [--each]
+    python -m bench.bench_dashboards [--size 1k|10k|month ...] [--interval 60] [--each]
 """
 
 import argparse
@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -243,12 +243,13 @@ PROGRAMS: dict[str, Program] = {"prometheus": prometheus, "victoria": victoria, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SIZES, nargs="+", default=list(SIZES))
+    parser.add_argument("--interval", type=int, default=60, help="between scrapes, s")
     parser.add_argument("--settle", type=float, default=35)
     parser.add_argument("--each", action="store_true", help="print each query's wall times, ms")
     options = parser.parse_args()
     signal.alarm(_WHOLE_RUN_S)
     for name in options.size:
-        run(SIZES[name], options.settle, PROGRAMS, each=options.each)
+        run(replace(SIZES[name], interval_s=options.interval), options.settle, PROGRAMS, each=options.each)
 
 
 if __name__ == "__main__":
