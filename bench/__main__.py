@@ -1,6 +1,6 @@
 """Run every benchmark, one after the other, each in a process of its own that may take ten minutes.
 
-python -m bench [NAME …]      NAME: keep, program, query, scrape, store, tiers, write
+python -m bench [NAME …]      NAME: histograms, keep, program, query, scrape, store, tiers, write
 """
 
 import subprocess
