@@ -173,3 +173,27 @@ def test_pages_fit_wide_and_narrow(browser: Browser, program: Watchkeeper, theme
             page.screenshot(path=IMAGES / f"{name}-{'narrow' if width < 500 else theme}.png")
     page.context.close()
     assert not said
+
+
+def test_rules_are_replayed_over_the_past(page: Page, program: Watchkeeper) -> None:
+    page.goto(program.url + "/alerts?tab=replay")
+    form = page.get_by_role("form", name="Replay")
+    form.get_by_label("From").fill("10m")
+    rule = "groups: [{name: g, rules: [{alert: Always, expr: 'vector(1)', labels: {team: web}}]}]"
+    form.get_by_label("Rule file").fill(rule)
+    form.get_by_label("alertmanager.yml").fill("{route: {receiver: me}, receivers: [{name: me, webhook_configs: [{url: 'http://x/'}]}]}")
+    form.get_by_role("button", name="Replay").click()
+    told = page.get_by_role("list", name="1 rules, 1 firings, 1 notifications, 0 quiet")
+    expect(told).to_contain_text("first notification")
+    expect(told).to_contain_text("Always")
+
+
+def test_a_rule_file_that_cannot_be_read_is_named_on_the_page(browser: Browser, program: Watchkeeper) -> None:
+    page = open_page(browser, [])
+    sign_in(page, program)
+    page.goto(program.url + "/alerts?tab=replay")
+    form = page.get_by_role("form", name="Replay")
+    form.get_by_label("Rule file").fill("groups: [{nonsense: 1}]")
+    form.get_by_role("button", name="Replay").click()
+    expect(form).to_contain_text("groups[0].nonsense")
+    page.context.close()
