@@ -181,7 +181,9 @@ def test_rules_are_replayed_over_the_past(page: Page, program: Watchkeeper) -> N
     form.get_by_label("From").fill("10m")
     rule = "groups: [{name: g, rules: [{alert: Always, expr: 'vector(1)', labels: {team: web}}]}]"
     form.get_by_label("Rule file").fill(rule)
-    form.get_by_label("alertmanager.yml").fill("{route: {receiver: me}, receivers: [{name: me, webhook_configs: [{url: 'http://x/'}]}]}")
+    form.get_by_label("alertmanager.yml").fill(
+        "{route: {receiver: me}, receivers: [{name: me, webhook_configs: [{url: 'http://x/'}]}]}"
+    )
     form.get_by_role("button", name="Replay").click()
     told = page.get_by_role("list", name="1 rules, 1 firings, 1 notifications, 0 quiet")
     expect(told).to_contain_text("first notification")
