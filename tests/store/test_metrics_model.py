@@ -290,6 +290,8 @@ def test_the_codec_keeps_every_bit(columns: int, rows: int, data: st.DataObject)
         assert decode(group, len(bits), rows).view(np.uint64).tolist() == bits
         chosen = np.arange(0, len(bits), 2)
         assert decode(group, len(bits), rows, chosen).view(np.uint64).tolist() == bits[::2]
+        for at, alone in enumerate(bits):
+            assert decode(group, len(bits), rows, np.array([at])).view(np.uint64).tolist() == [alone]
 
 
 @given(

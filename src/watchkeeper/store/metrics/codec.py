@@ -118,6 +118,12 @@ def decode(
     returns  out
     """
     kinds_b, places_b, holes_b, patterns_b, *sections = _split(data)
+    if wanted is not None and len(wanted) == 1 and not holes_b:
+        if out is None:
+            out = np.empty((1, rows))
+        at = int(wanted[0])
+        _put_one(sections, kinds_b[at], places_b[at], out[0])
+        return out
     kinds, places = np.frombuffer(kinds_b, np.uint8), np.frombuffer(places_b, np.uint8)
     if wanted is not None:
         kinds, places = kinds[wanted], places[wanted]
@@ -131,6 +137,38 @@ def decode(
     if holes_b:
         _put_holes(out, holes_b, patterns_b, columns, np.arange(columns) if wanted is None else wanted)
     return out
+
+
+def _put_one(sections: list[bytes], kind: int, place: int, out: Floats) -> None:
+    """Unpack a single column, as `_put_by_kind` and `_put_multiples` do, with half as many calls."""
+    rows = len(out)
+    if kind == _CONSTANT:
+        out[:] = np.frombuffer(sections[0], np.float64)[place]
+    elif kind == _FLOATS:
+        out[:] = _unpack(sections[4])[place * rows : (place + 1) * rows]
+    else:
+        first, scale = np.frombuffer(sections[1], np.int64)[place], _SCALE_OF_KIND[kind]
+        out[0] = first / scale
+        if rows == 1:
+            return
+        steps = _first_steps(sections, place + 1, rows)[place * (rows - 1) :]
+        if sections[2]:
+            steps *= np.frombuffer(sections[2], np.int64)[place]
+        np.add.accumulate(steps, out=steps)
+        if scale == 1:
+            np.add(steps, first, out=out[1:])
+        else:
+            steps += first
+            np.divide(steps, scale, out=out[1:])
+
+
+def _first_steps(sections: list[bytes], columns: int, rows: int) -> Ints:
+    """Unpack the steps of so many columns; what lies behind need not be."""
+    if 8 * columns == len(sections[1]):
+        return _unpack(sections[3]).view(np.int64)
+    steps = np.empty(columns * (rows - 1), np.int64)
+    pco.simple_decompress_into(sections[3], steps)
+    return steps
 
 
 def _put_by_kind(sections: list[bytes], places: Places, kinds: Places, out: Floats) -> None:
@@ -218,9 +256,7 @@ def _take_out_strides(steps: Ints) -> Ints:
 def _put_multiples(sections: list[bytes], places: Places, kinds: Places, out: Floats) -> None:
     """Undo the differences, in whole numbers to be exact, and scale."""
     rows = out.shape[1]
-    firsts = np.frombuffer(sections[1], np.int64)
-    number = len(firsts)
-    firsts = firsts[places, None]
+    firsts = np.frombuffer(sections[1], np.int64)[places, None]
     scales = None if kinds.tobytes().count(1) == len(kinds) else _SCALE_OF_KIND[kinds, None]
     if scales is None:
         out[:, :1] = firsts
@@ -229,12 +265,7 @@ def _put_multiples(sections: list[bytes], places: Places, kinds: Places, out: Fl
     if rows == 1:
         return
     last = int(places[-1]) + 1
-    if last < number:  # what lies behind the last wanted column need not be unpacked
-        steps = np.empty(last * (rows - 1), np.int64)
-        pco.simple_decompress_into(sections[3], steps)
-    else:
-        steps = _unpack(sections[3]).view(np.int64)
-    steps = steps.reshape(last, rows - 1)
+    steps = _first_steps(sections, last, rows).reshape(last, rows - 1)
     if len(places) < last:
         steps = steps.take(places, axis=0)
     if sections[2]:
