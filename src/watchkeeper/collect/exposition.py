@@ -173,7 +173,9 @@ def _fill(template: _Template, body: bytes) -> Floats | None:
     ends = np.flatnonzero(text == 10)
     if len(ends) != len(template.heads):
         return None
-    lengths = np.diff(ends, prepend=-1) - template.heads  # of each value and its newline
+    lengths = ends - template.heads  # of each value and its newline
+    lengths[1:] -= ends[:-1]
+    lengths[0] += 1
     if (lengths[template.rest] != 1).any():
         return None
     ends, lengths = ends[template.valued], lengths[template.valued]
