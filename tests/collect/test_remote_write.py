@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from tests.collect.conftest import RecordingWriter
 
 from watchkeeper.collect.remote_write import Received, RemoteWrite, RemoteWriteSettings
+from watchkeeper.collect.write_histogram import read_histogram
 from watchkeeper.model.errors import BadInput, Refused
-from watchkeeper.model.frame import STALE_BITS
+from watchkeeper.model.frame import STALE_BITS, histogram_numbers, is_histogram
+from watchkeeper.model.histogram import Hint, Histogram, buckets
 from watchkeeper.model.labels import label_pairs
 from watchkeeper.net.protobuf import double_field, field, number_field, varint
 
@@ -148,9 +150,84 @@ def test_metadata_is_kept(writer: RecordingWriter) -> None:
     assert (writer.metadata["m0_total"].help, writer.metadata["m0_total"].unit) == ("help text", "seconds")
 
 
-def test_native_histograms_are_named_as_refused(writer: RecordingWriter) -> None:
-    (received,) = receive(writer, field(1, label("__name__", "x") + field(4, b"")))
-    assert received.refused == {"native histograms are not supported yet": 1}
+def zigzag(number: int) -> int:
+    return number * 2 if number >= 0 else -number * 2 - 1
+
+
+def native(time_ms: int, *, count: int = 11, hint: int = 0, schema: int = 1, total: float = 18.4) -> bytes:
+    """Give the field of a histogram of integers: 11 observations, 2 of them about 0."""
+    side = field(11, number_field(2, 2)) + field(11, number_field(1, zigzag(1)) + number_field(2, 2))
+    deltas = field(12, b"".join(varint(zigzag(delta)) for delta in (1, 2, -1, 1)))
+    return field(
+        4,
+        number_field(1, count)
+        + double_field(3, total)
+        + number_field(4, zigzag(schema))
+        + double_field(5, 0.001)
+        + number_field(6, 2)
+        + side
+        + deltas
+        + number_field(14, hint)
+        + number_field(15, time_ms),
+    )
+
+
+def histograms_of(writer: RecordingWriter) -> list[Histogram]:
+    return [
+        row.histograms[number]
+        for row in writer.rows
+        for number in histogram_numbers(row.values[is_histogram(row.values)]).tolist()
+    ]
+
+
+def test_native_histograms_are_samples(writer: RecordingWriter) -> None:
+    body = field(1, label("__name__", "x") + native(NOW_MS) + native(NOW_MS + 1, hint=3))
+    (received,) = receive(writer, body + series({"__name__": "y"}, [(1.0, NOW_MS)]))
+    assert (received.stored, received.histograms, received.refused) == (1, 2, {})
+    side = buckets(np.array([0, 1, 3, 4]), np.array([1.0, 3, 2, 3]))
+    want = Histogram(11, 18.4, 1, 0.001, 2, side)
+    assert histograms_of(writer) == [want, want]
+    assert [one.hint for one in histograms_of(writer)] == [Hint.UNKNOWN, Hint.GAUGE]
+
+
+def test_an_ended_histogram_is_a_staleness_marker(writer: RecordingWriter) -> None:
+    stale = b"\x19" + np.uint64(STALE_BITS).tobytes() + number_field(15, NOW_MS)
+    receive(writer, field(1, label("__name__", "x") + field(4, stale)))
+    assert [row.values.view(np.uint64).tolist() for row in writer.rows] == [[STALE_BITS]]
+
+
+def test_a_histogram_that_is_none_is_refused_alone_in_the_words_of_prometheus(writer: RecordingWriter) -> None:
+    wrong = field(1, label("__name__", "x") + native(NOW_MS, count=13))
+    negative = field(4, number_field(1, 1) + field(11, number_field(2, 1)) + field(12, varint(zigzag(-1))))
+    gaps = field(4, field(11, number_field(2, 5)) + field(12, varint(zigzag(1))))
+    (received,) = receive(
+        writer,
+        wrong
+        + field(1, label("__name__", "y") + negative)
+        + field(1, label("__name__", "z") + gaps)
+        + field(1, label("__name__", "schema") + native(NOW_MS, schema=9))
+        + field(1, label("__name__", "good") + native(NOW_MS)),
+    )
+    assert received.histograms == 1 and len(histograms_of(writer)) == 1
+    negative_bucket = "positive side: bucket number 1 has observation count of -1: histogram has a bucket whose"
+    mismatch = "11 observations found in buckets, but the Count field is 13: histogram's observation count should equal"
+    assert set(received.refused) == {
+        f"{mismatch} the number of observations found in the buckets (in absence of NaN)",
+        f"{negative_bucket} observation count is negative",
+        "spans need 5 buckets, have 1 buckets: histogram spans specify different number of buckets than provided",
+        "got histogram schema 9, want -4 … 8 or -53",
+    }
+
+
+def test_a_histogram_of_too_many_buckets_is_refused(writer: RecordingWriter) -> None:
+    (received,) = receive(writer, field(1, label("__name__", "x") + native(NOW_MS)), histogram_buckets_max=3)
+    assert list(received.refused) == ["histogram_buckets_max: got 4, want at most 3"]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_of_a_histogram_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(BadInput):
+        read_histogram(data, 1000)
 
 
 def test_nothing_is_stored_when_the_store_refuses(writer: RecordingWriter) -> None:

@@ -12,7 +12,8 @@ from watchkeeper.model.clock import Clock
 from watchkeeper.rules.alerting import AlertingRule, State
 from watchkeeper.rules.runner import RuleRunner
 from watchkeeper.store.logs.db import LogDb
-from watchkeeper.store.metrics.db import APPENDED, MetricDb
+from watchkeeper.store.metrics.appended import APPENDED
+from watchkeeper.store.metrics.db import MetricDb
 
 _RATE_OVER_S = 10.0
 

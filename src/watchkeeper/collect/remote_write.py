@@ -6,20 +6,22 @@ source  prometheus.io/docs/specs/prw, remote_write_spec and remote_write_spec_2_
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.collect.known_series import KnownSeries, LabelBytes
+from watchkeeper.collect.write_histogram import read_histogram
 from watchkeeper.collect.write_request import Columns, RequestReader
 from watchkeeper.collect.write_symbols import SymbolWalk
 from watchkeeper.collect.write_wire import read_labels, unreadable, walk_request
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.doors import ExemplarWriter, MetricWriter
 from watchkeeper.model.errors import BadInput, OverLimit
-from watchkeeper.model.frame import ABSENT, Floats, Layout, Row
+from watchkeeper.model.frame import ABSENT, STALE_BITS, Floats, Layout, Row, histogram_cells
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, Labels
 from watchkeeper.model.metrics import counter
 from watchkeeper.net.protobuf import BrokenMessage
@@ -45,6 +47,7 @@ class RemoteWriteSettings(Settings):
     labels_max: int = setting(200, "A series with more labels is refused.")
     label_name_bytes_max: int = setting(1024, "A longer label name is refused.", unit="bytes")
     label_value_bytes_max: int = setting(32 << 10, "A longer label value is refused.", unit="bytes")
+    histogram_buckets_max: int = setting(10_000, "A native histogram with more buckets is refused.", unit="buckets")
     known_series_max: int = setting(1_000_000, "Series remembered between requests; then all are read anew.")
 
 
@@ -153,7 +156,7 @@ class RemoteWrite:
             columns = self._readers[message].read(body)
             refusals = _Refusals()
             exemplars = self._add_exemplars(columns)
-            stored = await self._store(columns, refusals)
+            stored, histograms = await self._store(columns, refusals)
             self._writer.describe(columns.metadata)
         except BrokenMessage as fault:
             _requests.labels("failed").inc()
@@ -166,9 +169,9 @@ class RemoteWrite:
             self._fresh.clear()
             self._forget_if_full()
         _requests.labels("partial" if refusals.counts else "ok").inc()
-        _stored.inc(stored)
+        _stored.inc(stored + histograms)
         _refused.inc(sum(refusals.counts.values()))
-        return Received(stored, refusals.counts, tuple(refusals.examples), 0, exemplars)
+        return Received(stored, refusals.counts, tuple(refusals.examples), histograms, exemplars)
 
     def _add_exemplars(self, columns: Columns) -> int:
         """Hand on the exemplars of good series; says how many are kept."""
@@ -176,23 +179,23 @@ class RemoteWrite:
             return 0
         return self._exemplars.add([(self._labels_of(at), one) for at, one in columns.exemplars if at >= 0])
 
-    async def _store(self, columns: Columns, refusals: _Refusals) -> int:
+    async def _store(self, columns: Columns, refusals: _Refusals) -> tuple[int, int]:
         for number, (reason, labels) in self._bad.items():
             refusals.add(reason, int((columns.series == number).sum()), labels)
-        refusals.add("native histograms are not supported yet", len(columns.histograms), "")
+        held = self._read_histograms(columns, refusals) if columns.histograms else ()
         rows = []
         count = 0
         for group in self._groups(columns):
             values, time_ms = columns.values[group.which], int(columns.times[group.which][0])
             try:
-                rows.append(self._row(group, values, time_ms))
+                rows.append(self._row(group, values, time_ms, held))
                 count += len(values)
             except OverLimit as limit:
                 refusals.add(str(limit), len(values), group.source.name)
         if not rows:
             if columns.exemplars:
                 await self._writer.commit()
-            return 0
+            return 0, 0
         appended = self._writer.append(rows)
         await self._writer.commit()
         for refusal in appended.examples:
@@ -200,7 +203,30 @@ class RemoteWrite:
                 refusals.examples.append(f"{refusal.reason}: {dict(refusal.labels)}"[:300])
         for reason, count in appended.refused.items():
             refusals.counts[reason] = refusals.counts.get(reason, 0) + count
-        return count - sum(appended.refused.values())
+        stored = count - sum(appended.refused.values())
+        histograms = min(len(held), stored)
+        return stored - histograms, histograms
+
+    def _read_histograms(self, columns: Columns, refusals: _Refusals) -> list[Histogram]:
+        """Read native histograms into the columns: cells that stand for those that it gives."""
+        held: list[Histogram] = []
+        added: list[tuple[int, int, int]] = []
+        for number, sent in columns.histograms:
+            try:
+                one, time_ms = read_histogram(sent, self.settings.histogram_buckets_max)
+            except BrokenMessage:
+                raise
+            except (BadInput, OverLimit) as fault:
+                refusals.add(str(fault), 1, self._labels_of(number) if number >= 0 else "")
+                continue
+            added.append((number, time_ms, -1 if one is None else len(held)))
+            held += [] if one is None else [one]
+        numbers, times, places = np.array(added, np.int64).reshape(-1, 3).T
+        cells = np.where(places < 0, np.uint64(STALE_BITS), histogram_cells(places).view(np.uint64))
+        columns.series = np.concatenate((columns.series, numbers))
+        columns.times = np.concatenate((columns.times, times))
+        columns.values = np.concatenate((columns.values.view(np.uint64), cells)).view(np.float64)
+        return held
 
     # -- series
 
@@ -313,18 +339,18 @@ class RemoteWrite:
             yield _Group(part, source, series[chosen])
             which = which[len(which) :] if distinct else np.delete(which, first)
 
-    def _row(self, group: _Group, values: Floats, time_ms: int) -> Row:
+    def _row(self, group: _Group, values: Floats, time_ms: int, held: Sequence[Histogram]) -> Row:
         source = group.source
         if group.layout is None or (group.whole and group.layout is not source.full):
             self._find_layout(group)
         layout, places = group.layout, group.places
         assert layout is not None
         if places is None:
-            return Row(layout, time_ms, values)
+            return Row(layout, time_ms, values, histograms=held)
         whole = np.full(len(layout), ABSENT)
         # As integers: a float move may quieten the NaNs that carry a meaning.
         whole.view(np.uint64)[places] = values.view(np.uint64)
-        return Row(layout, time_ms, whole)
+        return Row(layout, time_ms, whole, histograms=held)
 
     def _find_layout(self, group: _Group) -> None:
         source, numbers = group.source, group.numbers

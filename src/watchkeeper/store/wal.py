@@ -62,11 +62,13 @@ class Wal:
     segment    number of the segment that the next append goes to, once `roll_if_full` was called; 0 before the first;
                during `replay`, of the segment that the record came from
     listeners  called with the new number whenever a segment begins
+    before_sync  puts on the disk what records refer to, in the thread that syncs
     """
 
     def __init__(self, files: Files, directory: str, settings: WalSettings, clock: Clock) -> None:
         self._files, self._directory, self._settings, self._clock = files, directory, settings, clock
         self.listeners: list[Callable[[int], None]] = []
+        self.before_sync: Callable[[], None] = lambda: None
         self.segment = 0
         self.damaged = 0
         self._name = directory.split("/", 1)[0]
@@ -337,6 +339,7 @@ class Wal:
         self._let_go(retired)
 
     def _sync_files(self, retired: list[_Segment], current: _Segment | None, names_changed: bool) -> None:
+        self.before_sync()
         for segment in retired:
             self._files.ftruncate(segment.fd, segment.size)
             self._files.fdatasync(segment.fd)

@@ -1,23 +1,28 @@
 """The same native histograms in a real Prometheus and in our engine."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 
 import cramjam
 import numpy as np
 import pytest
+from tests.doubles import SplitClock
 from tests.peers import RealPrometheus
 from tests.query.promql.promql_peer import PROMETHEUS, Ours, Prometheus
 
 from watchkeeper.api.prometheus import routes
 from watchkeeper.api.queries import queries_of
+from watchkeeper.collect.remote_write import RemoteWrite
 from watchkeeper.model.frame import STALE
 from watchkeeper.model.histogram import CUSTOM_BUCKETS, Buckets, Hint, Histogram, buckets, to_spans
 from watchkeeper.net.protobuf import double_field, field, number_field
 from watchkeeper.query.promql.engine import Engine
-from watchkeeper.query.promql.memory import MemoryReader
-from watchkeeper.query.promql.notation import Sample, as_stored
+from watchkeeper.query.promql.notation import Sample
 from watchkeeper.query.settings import QuerySettings
+from watchkeeper.store.files import RealFiles
+from watchkeeper.store.metrics.db import MetricDb
+from watchkeeper.store.settings import MetricSettings
 
 BASE_MS = 1_767_225_600_000  # 2026-01-01
 STEP_MS = 15_000
@@ -152,11 +157,22 @@ def prometheus_histograms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def our_histograms() -> Ours:
-    """Put the same into our engine."""
-    reader = MemoryReader()
-    for key, points in series().items():
-        stored = as_stored([one for _, one in points])
-        reader.add(dict(key), list(zip((at for at, _ in points), stored, strict=True)))
-    engine = Engine(reader, QuerySettings(experimental_functions=True))
-    return Ours(engine, {route.path: route.handler for route in routes(queries_of(engine), reader)})
+def our_histograms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ours]:
+    """Write the same into our store, a part of it into blocks."""
+    clock = SplitClock(BASE_MS + ROWS * STEP_MS)
+    settings = MetricSettings(block_ms=20 * 60_000)
+    reader = MetricDb(RealFiles(tmp_path_factory.mktemp("our-histograms")), settings, clock)
+
+    async def fill() -> None:
+        await reader.start()
+        remote, made = RemoteWrite(reader), series()
+        for row in range(ROWS):
+            received = await remote.receive(bytes(cramjam.snappy.decompress_raw(write_body(made, slice(row, row + 1)))))
+            assert not received.refused, received
+        await reader.flush(BASE_MS + ROWS * STEP_MS // 2)
+
+    with asyncio.Runner() as runner:
+        runner.run(fill())
+        engine = Engine(reader, QuerySettings(experimental_functions=True))
+        yield Ours(engine, {route.path: route.handler for route in routes(queries_of(engine), reader)})
+        runner.run(reader.stop())

@@ -12,7 +12,7 @@ import numpy as np
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.frame import STALE
 from watchkeeper.model.histogram import CUSTOM_BUCKETS, Hint, Histogram, buckets
-from watchkeeper.model.histogram_sum import IncompatibleSchemas, add, subtract, was_reset
+from watchkeeper.model.histogram_sum import IncompatibleSchemas, add, goes_on, subtract
 from watchkeeper.model.labels import METRIC_NAME
 from watchkeeper.query.promql.lexer import unquote
 from watchkeeper.query.promql.literal import read_histogram
@@ -198,16 +198,7 @@ def as_stored(samples: Sequence[Sample]) -> list[Sample]:
             out.append(sample)
             before = None
             continue
-        hint = Hint.NO_RESET if before is not None and _goes_on(sample, before) else Hint.UNKNOWN
+        hint = Hint.NO_RESET if before is not None and goes_on(sample, before) else Hint.UNKNOWN
         out.append(sample if sample.hint is Hint.GAUGE else replace(sample, hint=hint))
         before = sample
     return out
-
-
-def _goes_on(now: Histogram, before: Histogram) -> bool:
-    if Hint.GAUGE in (now.hint, before.hint) or now.hint is Hint.RESET:
-        return False
-    alike = now.schema == before.schema and now.zero_threshold == before.zero_threshold
-    if not alike or not np.array_equal(now.bounds, before.bounds):
-        return False
-    return not was_reset(replace(now, hint=Hint.UNKNOWN), before)

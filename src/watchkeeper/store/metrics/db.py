@@ -24,7 +24,6 @@ from watchkeeper.model.frame import (
     Floats,
     FrameSlice,
     MetricMetadata,
-    Refusal,
     Row,
     Selection,
 )
@@ -32,6 +31,7 @@ from watchkeeper.model.labels import Labels, LabelTable, Symbols
 from watchkeeper.model.metrics import counter
 from watchkeeper.store.files import Files
 from watchkeeper.store.metrics import select
+from watchkeeper.store.metrics.appended import sum_up
 from watchkeeper.store.metrics.blocks import Blocks
 from watchkeeper.store.metrics.census import take_census
 from watchkeeper.store.metrics.columns import code_columns
@@ -41,6 +41,7 @@ from watchkeeper.store.metrics.directory import DIRECTORY, check_format
 from watchkeeper.store.metrics.exemplars import ExemplarRing
 from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, Verdict
 from watchkeeper.store.metrics.frames import SERIES, Frames
+from watchkeeper.store.metrics.histograms import HistogramFiles
 from watchkeeper.store.metrics.recent import Recent, name_codes
 from watchkeeper.store.metrics.record import (
     EXEMPLARS,
@@ -61,12 +62,8 @@ from watchkeeper.store.wal import Wal
 
 log = structlog.get_logger(__name__)
 
-_EXAMPLES_MAX, _RENEW_RECORDS, _PROGRESS_S = 10, 5000, 5.0
+_RENEW_RECORDS, _PROGRESS_S = 5000, 5.0
 
-APPENDED = counter("prometheus_tsdb_head_samples_appended", "Samples appended.")
-OUT_OF_ORDER = counter("prometheus_tsdb_out_of_order_samples", "Samples refused as out of order.")
-REFUSED = counter("watchkeeper_samples_refused", "Samples refused, by reason.", ("reason",))
-DUPLICATES = counter("watchkeeper_samples_duplicate", "Samples ignored because they were stored already.")
 UNREADABLE = counter("watchkeeper_metrics_unreadable_records", "Good records of the log that mean nothing to us.")
 
 
@@ -104,6 +101,9 @@ class MetricDb:
         self._metadata: dict[str, list[MetricMetadata]] = {}
         self._wal = Wal(files, f"{DIRECTORY}/wal", settings.wal, clock)
         self._wal.listeners.append(self._segment_began)
+        age_ms, durable = settings.wal.segment_age_ms, settings.wal.durability == "fsync"
+        self._histograms = HistogramFiles(files, f"{DIRECTORY}/histograms", clock, age_ms, durable=durable)
+        self._wal.before_sync = self._histograms.sync
         self.exemplars = ExemplarRing(settings.exemplars_max, self._log_exemplars)
         self._tombstones = Tombstones(files, f"{DIRECTORY}/tombstones")
         self._blocks = Blocks(files, f"{DIRECTORY}/blocks", self._symbols)
@@ -113,6 +113,7 @@ class MetricDb:
             self._blocks,
             self._wal,
             self._tombstones,
+            self._histograms,
             self._decoded,
             self._symbols,
             settings,
@@ -174,6 +175,7 @@ class MetricDb:
         await self._upkeep.stop()
         await self._wal.close()
         self._blocks.close()
+        self._histograms.close()
         if self._lock is not None:
             self._files.close(self._lock)
             self._lock = None
@@ -186,7 +188,7 @@ class MetricDb:
             "series": self._frames.series,
             "live_series": sum(one.live() for one in frames),
             "samples": self._samples,
-            "bytes": self._wal.size_bytes + self._blocks.size_bytes,
+            "bytes": self._wal.size_bytes + self._blocks.size_bytes + self._histograms.size_bytes,
             "blocks": len(self._blocks.all()),
             "memory_bytes": sealed + opened,
             "wal_segment": self._wal.segment,
@@ -213,7 +215,7 @@ class MetricDb:
         self._frames.admission.count(sum(len(row.values) for row in rows))
         limit_ms = self._clock.now_ms() + self._settings.future_ms_max
         alone = len(rows) == 1 or len({row.layout.source for row in rows}) == len(rows)
-        verdicts = [self._check(row, limit_ms, alone) for row in rows]
+        verdicts = [self._check(self._histograms.settle(row), limit_ms, alone) for row in rows]
         logged = [verdict for verdict in verdicts if not verdict.empty]
         if logged:
             try:
@@ -223,7 +225,8 @@ class MetricDb:
                     verdict.layout.frame.undo(verdict)
                 raise
             self._take(logged)
-        return self._sum_up(verdicts)
+        self._samples += sum(verdict.stored for verdict in verdicts)
+        return sum_up(verdicts)
 
     async def commit(self) -> None:
         """Return when all appended samples are on the disk; see MetricWriter.commit."""
@@ -269,27 +272,6 @@ class MetricDb:
         for frame in earliest_ms:
             frame.publish()
         self._frames.changes.note(earliest_ms)
-
-    def _sum_up(self, verdicts: Sequence[Verdict]) -> Appended:
-        refused: dict[str, int] = {}
-        examples: list[Refusal] = []
-        for verdict in verdicts:
-            for reason, number in verdict.over.items():
-                refused[reason] = refused.get(reason, 0) + number
-            for reason, places in verdict.refused:
-                refused[reason] = refused.get(reason, 0) + len(places)
-                columns = verdict.layout.columns[places[: _EXAMPLES_MAX - len(examples)]]
-                table = verdict.layout.frame.index.table
-                examples += [Refusal(reason, labels) for labels in table.take(columns).labels()]
-        stored = sum(verdict.stored for verdict in verdicts)
-        duplicates = sum(verdict.duplicates for verdict in verdicts)
-        self._samples += stored
-        APPENDED.inc(stored)
-        if duplicates:
-            DUPLICATES.inc(duplicates)
-        for reason, number in refused.items():
-            REFUSED.labels(reason.partition(":")[0]).inc(number)
-        return Appended(stored, sum(verdict.added for verdict in verdicts), duplicates, refused, tuple(examples))
 
     # -- the log
 
@@ -343,6 +325,7 @@ class MetricDb:
 
     def _replay(self) -> None:
         self._tombstones.load()
+        self._histograms.load()
         self._blocks.load()
         self._upkeep.load()
         layouts: dict[int, tuple[FrameLayout, Floats]] = {}
@@ -454,7 +437,8 @@ class MetricDb:
         """Give the samples of a closed range; see MetricReader.select."""
         views = self._views([matchers], start_ms, end_ms)
         missing = self._blocks.missing(start_ms, end_ms)
-        return select.select(views, matchers, start_ms, end_ms, self._decoded, self._tombstones, missing)
+        found = select.select(views, matchers, start_ms, end_ms, self._decoded, self._tombstones, missing)
+        return self._histograms.restore(found) if self._histograms else found
 
     @property
     def version(self) -> int:

@@ -23,6 +23,7 @@ from watchkeeper.store.metrics.deletion import Tombstone, Tombstones
 from watchkeeper.store.metrics.directory import DIRECTORY, INCOMING
 from watchkeeper.store.metrics.flush import Flusher
 from watchkeeper.store.metrics.frames import SERIES, Frames
+from watchkeeper.store.metrics.histograms import HistogramFiles
 from watchkeeper.store.metrics.scrub import Scrub
 from watchkeeper.store.metrics.thinning import Thinning
 from watchkeeper.store.metrics.tiers import FAILED, Tier
@@ -56,6 +57,7 @@ class Upkeep:
         blocks: Blocks,
         wal: Wal,
         tombstones: Tombstones,
+        histograms: HistogramFiles,
         decoded: DecodedChunks,
         symbols: Symbols,
         settings: MetricSettings,
@@ -64,7 +66,7 @@ class Upkeep:
         repeat: Callable[[], None],
         files: Files,
     ) -> None:
-        self._files, self._symbols, self._repeat = files, symbols, repeat
+        self._files, self._symbols, self._repeat, self._histograms = files, symbols, repeat, histograms
         self._frames, self._blocks, self._wal, self._tombstones = frames, blocks, wal, tombstones
         self._decoded, self._settings, self._clock, self._keeps = decoded, settings, clock, keeps
         self._flusher = Flusher(frames, blocks, wal, tombstones, symbols, settings.block_ms, repeat)
@@ -268,9 +270,14 @@ class Upkeep:
             door.exchange((), [oldest])
             self._frames.changes.everything()
 
+        if self._histograms:
+            times = [door.all()[0].first_ms for _, door in doors if door.all()]
+            oldest_ms = min([*times, *(frame.oldest_ms for frame in self._frames.all())], default=now_ms)
+            self._histograms.drop_before(oldest_ms - self._settings.future_ms_max)
+
     def _too_large(self) -> bool:
         limit, tiers = self._settings.retention_bytes, sum(tier.blocks.size_bytes for tier in self.tiers)
-        return 0 < limit < self._blocks.size_bytes + tiers + self._wal.size_bytes
+        return 0 < limit < self._blocks.size_bytes + tiers + self._wal.size_bytes + self._histograms.size_bytes
 
     def oldest_ms(self) -> int:
         """Give the time from which on there are samples of all series as they came."""
@@ -327,10 +334,11 @@ class Upkeep:
             try:
                 self._wal.begin_segment()
                 self._repeat()
+                self._histograms.roll()
                 await self._wal.settle()
                 doors = [self._blocks, *(tier.blocks for tier in self.tiers)]
                 blocks = [block.file.path for door in doors for block in door.all()]
-                files = [*blocks, *self._wal.closed_files()]
+                files = [*blocks, *self._wal.closed_files(), *self._histograms.closed_files()]
                 await asyncio.to_thread(copies.snapshot, self._files, files, directory)
             except OSError as error:
                 raise Refused(f"cannot make snapshot {directory}: {error.strerror or error}") from error

@@ -1,0 +1,154 @@
+"""The protobuf of a native histogram, the same in both versions of remote write and in remote read.
+
+Histogram  1 count (uint64), 2 count (double), 3 sum (double), 4 schema (sint32), 5 zero_threshold (double),
+           6 zero_count (uint64), 7 zero_count (double), 8 negative_spans*, 9 negative_deltas* (sint64),
+           10 negative_counts* (double), 11 positive_spans*, 12 positive_deltas*, 13 positive_counts*,
+           14 reset_hint, 15 timestamp (int64, Unix ms), 16 custom_values* (double)
+BucketSpan 1 offset (sint32), 2 length (uint32)
+source     Prometheus 3.5, prompb/types.proto and model/histogram, Validate
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from watchkeeper.model.errors import BadInput, OverLimit
+from watchkeeper.model.frame import STALE_BITS, Floats
+from watchkeeper.model.histogram import CUSTOM_BUCKETS, SCHEMA_MAX, SCHEMA_MIN, Buckets, Hint, Histogram, from_spans
+from watchkeeper.net.protobuf import (
+    BYTES,
+    FIXED64,
+    VARINT,
+    fields,
+    read_double,
+    read_numbers,
+    read_varint,
+    signed,
+    want,
+)
+
+_DOUBLES, _VARINTS = (2, 3, 5, 7), (1, 4, 6, 14, 15)
+_NAMES = {8: "negative", 11: "positive"}
+
+
+@dataclass(slots=True)
+class _Read:
+    numbers: dict[int, int] = field(default_factory=dict)
+    doubles: dict[int, float] = field(default_factory=dict)
+    spans: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: {8: [], 11: []})
+    deltas: dict[int, list[int]] = field(default_factory=lambda: {9: [], 12: []})
+    counts: dict[int, list[float]] = field(default_factory=lambda: {10: [], 13: [], 16: []})
+
+
+def read_histogram(body: bytes, buckets_max: int) -> tuple[Histogram | None, int]:
+    """Read one histogram and its time in Unix ms; None where the series ended.
+
+    raises  BrokenMessage when it is no such message; BadInput, in Prometheus' words, when it is no histogram;
+            OverLimit when it has more buckets than it may
+    """
+    read = _read(body)
+    time_ms = signed(read.numbers.get(15, 0))
+    if np.float64(read.doubles.get(3, 0.0)).view(np.uint64) == STALE_BITS:
+        return None, time_ms
+    size = sum(map(len, read.deltas.values())) + sum(map(len, read.counts.values()))
+    if size > buckets_max:
+        raise OverLimit("histogram_buckets_max", size, buckets_max)
+    whole = 2 not in read.doubles or 1 in read.numbers
+    count = float(read.numbers.get(1, 0)) if whole else read.doubles[2]
+    zero_count = float(read.numbers.get(6, 0)) if whole else read.doubles.get(7, 0.0)
+    negative, positive = (_side(read, at, whole) for at in (8, 11))
+    schema = _zigzag(read.numbers.get(4, 0))
+    hint = read.numbers.get(14, 0)
+    histogram = Histogram(
+        count,
+        read.doubles.get(3, 0.0),
+        schema,
+        read.doubles.get(5, 0.0),
+        zero_count,
+        positive,
+        negative,
+        np.array(read.counts[16] if schema == CUSTOM_BUCKETS else [], np.float64),
+        Hint(hint) if hint <= Hint.GAUGE else Hint.UNKNOWN,
+    )
+    _check(histogram, whole)
+    return histogram, time_ms
+
+
+def _read(body: bytes) -> _Read:
+    read = _Read()
+    for number, kind, start, stop in fields(body, 0, len(body)):
+        if number in _DOUBLES:
+            want(kind, FIXED64, start, f"field {number} of Histogram")
+            read.doubles[number] = read_double(body, start)
+        elif number in _VARINTS:
+            want(kind, VARINT, start, f"field {number} of Histogram")
+            read.numbers[number] = read_varint(body, start, stop)[0]
+        elif number in read.spans:
+            want(kind, BYTES, start, f"field {number} of Histogram")
+            read.spans[number].append(_read_span(body, start, stop))
+        elif number in read.deltas:
+            read.deltas[number] += map(_zigzag, read_numbers(body, kind, start, stop))
+        elif number in read.counts:
+            want(kind, BYTES if kind == BYTES else FIXED64, start, f"field {number} of Histogram")
+            read.counts[number] += np.frombuffer(body[start : stop - (stop - start) % 8], "<f8").tolist()
+    return read
+
+
+def _read_span(body: bytes, at: int, end: int) -> tuple[int, int]:
+    offset = length = 0
+    for number, kind, start, stop in fields(body, at, end):
+        want(kind, VARINT, start, f"field {number} of BucketSpan")
+        if number == 1:
+            offset = _zigzag(read_varint(body, start, stop)[0])
+        elif number == 2:
+            length = read_varint(body, start, stop)[0]
+    return offset, length
+
+
+def _side(read: _Read, at: int, whole: bool) -> Buckets:
+    deltas = np.array(read.deltas[at + 1], np.int64)
+    counts: Floats = np.cumsum(deltas).astype(np.float64) if whole else np.array(read.counts[at + 2], np.float64)
+    bad = np.flatnonzero(counts < 0)
+    if len(bad):
+        where = f"{_NAMES[at]} side: bucket number {bad[0] + 1} has observation count of {counts[bad[0]]:g}"
+        raise BadInput(f"{where}: histogram has a bucket whose observation count is negative")
+    return from_spans(read.spans[at], counts)
+
+
+def _check(one: Histogram, whole: bool) -> None:
+    if not one.custom and not SCHEMA_MIN <= one.schema <= SCHEMA_MAX:
+        raise BadInput(f"got histogram schema {one.schema}, want {SCHEMA_MIN} … {SCHEMA_MAX} or {CUSTOM_BUCKETS}")
+    for side in (one.positive, one.negative):
+        if len(side) and max(abs(int(side.index[0])), abs(int(side.index[-1]))) >= 1 << 31:
+            raise BadInput("got a bucket index of more than 31 bits")
+    if one.custom:
+        _check_bounds(one)
+    if not whole:
+        return
+    seen = float(one.positive.counts.sum() + one.negative.counts.sum() + one.zero_count)
+    texts = f"{seen:.0f} observations found in buckets, but the Count field is {one.count:.0f}"
+    if math.isnan(one.sum) and seen > one.count:
+        raise BadInput(
+            f"{texts}: histogram's observation count should be at least the number of observations found in the buckets"
+        )
+    if not math.isnan(one.sum) and seen != one.count:
+        raise BadInput(
+            f"{texts}: histogram's observation count should equal the number of observations found in the buckets"
+            " (in absence of NaN)"
+        )
+
+
+def _check_bounds(one: Histogram) -> None:
+    if not (np.diff(one.bounds) > 0).all():
+        raise BadInput("histogram custom bounds must be in strictly increasing order")
+    if not np.isfinite(one.bounds).all():
+        raise BadInput("histogram custom bounds must be finite")
+    if len(one.positive) and (one.positive.index[0] < 0 or one.positive.index[-1] > len(one.bounds)):
+        raise BadInput(f"only {len(one.bounds)} custom bounds defined: histogram custom bounds are too few")
+    if one.zero_count or one.zero_threshold or len(one.negative):
+        raise BadInput("custom buckets: must have zero count and threshold of 0 and no negative buckets")
+
+
+def _zigzag(number: int) -> int:
+    return (number >> 1) ^ -(number & 1)
