@@ -61,7 +61,6 @@ def test_a_timeout_over_its_interval_is_refused() -> None:
         ("job_name: a\nbasic_auth: {username: u}\nbearer_token: x", "at most one of"),
         ("job_name: a\nauthorization: {type: Basic}", 'authorization type cannot be set to "basic"'),
         ("job_name: a\ntls_config: {cert_file: x}", "exactly one of"),
-        ("job_name: a\nscrape_protocols: [PrometheusProto]", "PrometheusProto is not supported yet"),
         ("job_name: a\nmetrics_pth: /x", "an unknown field"),
     ],
 )

@@ -14,14 +14,17 @@ import orjson
 
 from watchkeeper.collect.number import parse_value
 from watchkeeper.collect.openmetrics import parse_openmetrics
+from watchkeeper.collect.protobuf_format import HistogramOptions, parse_protobuf
 from watchkeeper.collect.sample_text import Body, SeriesCache
 from watchkeeper.collect.textformat import parse_text
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.exemplar import Exemplar
-from watchkeeper.model.frame import NORMAL_NAN_BITS, Floats, MetricMetadata, Times
+from watchkeeper.model.frame import NORMAL_NAN_BITS, Floats, MetricMetadata, Times, histogram_cells
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import Labels
 
 TEXT, OPENMETRICS = "text/plain", "application/openmetrics-text"
+PROTOBUF = "application/vnd.google.protobuf"
 NO_TIME = np.iinfo(np.int64).min  # a sample without a timestamp of its own
 _JSON_NUMBERS = b"0123456789+-.eE,"
 _NORMAL_NAN = np.uint64(NORMAL_NAN_BITS).view(np.float64)
@@ -56,6 +59,7 @@ class Exposed:
     times       int64[n_series], Unix milliseconds, NO_TIME where the sample has none; None when none has
     samples     how many sample lines there were, duplicates counted
     exemplars   with the place of their series; untimed ones have the time 0
+    histograms  what the cells of `values` that `is_histogram` stand for
     """
 
     shape: Shape
@@ -63,6 +67,7 @@ class Exposed:
     times: Times | None
     samples: int
     exemplars: Sequence[tuple[int, Exemplar]] = ()
+    histograms: Sequence[Histogram] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +92,12 @@ class _Template:
 class ExpositionReader:
     """Reads the bodies of one target, one after the other.
 
+    histograms      what becomes of native ones
     strict numbers  as Go's: no `1_000`, no blanks, no digits of other scripts
     source          Prometheus 3.5, model/textparse; the same verdict on the same body
     """
 
+    histograms: HistogramOptions = field(default_factory=HistogramOptions)
     _template: _Template | None = None
     _shape: Shape | None = None
     _media: str = ""
@@ -99,7 +106,7 @@ class ExpositionReader:
     def read(self, body: bytes, media: str = TEXT) -> Exposed:
         """Read one body.
 
-        media   TEXT or OPENMETRICS
+        media   TEXT, OPENMETRICS or PROTOBUF
         raises  BadInput naming the place; the reader stays good for the next body
         """
         if media == self._media and self._template is not None:
@@ -109,11 +116,15 @@ class ExpositionReader:
                     self._known = SeriesCache()
                 return Exposed(self._template.shape, values, None, self._template.samples)
         self._media = media
+        if media == PROTOBUF:
+            return self._keep(body, parse_protobuf(body, self._known, self.histograms))
         parsed = (parse_openmetrics if media == OPENMETRICS else parse_text)(body, self._known)
         return self._keep(body, parsed)
 
     def _keep(self, body: bytes, parsed: Body) -> Exposed:
         values, times = _normal_nan(np.array(parsed.values, np.float64)), None
+        held = [one for _, one in parsed.histograms]
+        values[[at for at, _ in parsed.histograms]] = histogram_cells(np.arange(len(held)))
         if parsed.timed:
             times = np.array([NO_TIME if time is None else time for time in parsed.times], np.int64)
         first = None if parsed.timed else _first_of_each(parsed.texts)
@@ -126,7 +137,7 @@ class ExpositionReader:
             texts = [parsed.texts[at] for at in first]
         shape = self._shape_of(tuple(texts), parsed)
         self._template = _template(body, parsed, shape) if first is None and not parsed.timed else None
-        return Exposed(shape, values, times, len(parsed.texts), exemplars)
+        return Exposed(shape, values, times, len(parsed.texts), exemplars, held)
 
     def _shape_of(self, texts: tuple[bytes, ...], parsed: Body) -> Shape:
         last = self._shape

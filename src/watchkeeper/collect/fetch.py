@@ -15,7 +15,7 @@ from yarl import URL
 
 from watchkeeper import __version__
 from watchkeeper.collect.connection import Answer, AnswerTooLarge, Connection, connect
-from watchkeeper.collect.exposition import OPENMETRICS, TEXT
+from watchkeeper.collect.exposition import OPENMETRICS, PROTOBUF, TEXT
 from watchkeeper.collect.settings import ScrapeConfig, ScrapeProtocol, ScrapeSettings
 from watchkeeper.collect.targets import Target
 from watchkeeper.model.errors import BadInput, NotDelivered
@@ -25,6 +25,7 @@ from watchkeeper.net.http_config import reads_files, request_options
 from watchkeeper.net.tls import TlsOptions, tls_context
 
 _ACCEPT = {
+    "PrometheusProto": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
     "OpenMetricsText1.0.0": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
     "OpenMetricsText0.0.1": "application/openmetrics-text;version=0.0.1",
     "PrometheusText1.0.0": "text/plain;version=1.0.0;escaping=allow-utf-8",
@@ -205,13 +206,19 @@ def accept_header(protocols: tuple[ScrapeProtocol, ...]) -> str:
     return ",".join([*weighted, f"*/*;q=0.{max(6 - len(weighted), 1)}"])
 
 
+def _media_of(protocol: ScrapeProtocol) -> str:
+    if protocol == "PrometheusProto":
+        return PROTOBUF
+    return OPENMETRICS if protocol.startswith("OpenMetrics") else TEXT
+
+
 def media_type(content_type: str, fallback: ScrapeProtocol | None) -> str:
     """Say which format a Content-Type stands for.
 
     raises  BadInput when it is none of ours and there is no fallback
     source  Prometheus 3, model/textparse/interface.go
     """
-    instead = None if fallback is None else OPENMETRICS if fallback.startswith("OpenMetrics") else TEXT
+    instead = None if fallback is None else _media_of(fallback)
     if content_type.startswith("text/plain") and content_type[10:11] in ("", ";"):
         return TEXT
     if not content_type:
@@ -224,7 +231,7 @@ def media_type(content_type: str, fallback: ScrapeProtocol | None) -> str:
     message = Message()
     message["Content-Type"] = content_type
     media = message.get_content_type() if "/" in content_type else ""
-    if media in (TEXT, OPENMETRICS):
+    if media in (TEXT, OPENMETRICS, PROTOBUF):
         return media
     if instead is None:
         verb = "received unsupported" if media else "cannot parse"

@@ -106,9 +106,11 @@ class TargetRows:
         for place, value in zip(bound.reports, _report(1.0, duration_s, counts), strict=True):
             if place >= 0:
                 values[place] = value
-        rows = [Row(bound.layout, time_ms, values, whole=True)]
+        held = exposed.histograms
+        rows = [Row(bound.layout, time_ms, values, whole=True, histograms=held)]
         if len(bound.own_take) and exposed.times is not None:
-            rows += self._own_rows(bound, exposed.values[bound.own_take], exposed.times[bound.own_take])
+            own = self._own_rows(bound, exposed.values[bound.own_take], exposed.times[bound.own_take])
+            rows += [replace(row, histograms=held) for row in own] if held else own
         return rows, counts
 
     def exemplars(self, exposed: Exposed, time_ms: int) -> list[tuple[Labels, Exemplar]]:

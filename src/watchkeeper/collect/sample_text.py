@@ -10,6 +10,7 @@ from watchkeeper.collect.number import format_bound, parse_bound
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import MetricMetadata
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, Labels
 
 QUOTED = rb'"(?:\\.|[^\\"])*"'
@@ -37,6 +38,7 @@ class Body:
     texts         the series as written, with a mark of their bucket kind where it changes their labels
     value_starts  where each value begins in the body
     exemplars     with the place of their sample; untimed ones have the time 0
+    histograms    native histograms with the place of their sample, whose value means nothing
     plain         no line holds a timestamp, an exemplar or a newline within quotes
     """
 
@@ -46,6 +48,7 @@ class Body:
     value_starts: list[int] = field(default_factory=list)
     metadata: dict[str, MetricMetadata] = field(default_factory=dict)
     exemplars: list[tuple[int, Exemplar]] = field(default_factory=list)
+    histograms: list[tuple[int, Histogram]] = field(default_factory=list)
     plain: bool = True
     timed: bool = False
     _starts: list[int] = field(default_factory=list)

@@ -84,9 +84,15 @@ class ScrapeConfig(HttpConfig, DiscoverySettings):
     metric_name_validation_scheme: Literal["", "utf8", "legacy"] = setting("", "Which names are taken.")
     metric_name_escaping_scheme: str = setting("", "Taken and without effect.")
     scrape_failure_log_file: str = setting("", "Taken and without effect: failures are in our log.")
-    native_histogram_bucket_limit: Count | None = setting(None, "Taken and without effect until native histograms.")
-    native_histogram_min_bucket_factor: float | None = setting(None, "Taken and without effect until then.")
-    always_scrape_classic_histograms: bool | None = setting(None, "Taken and without effect until then.")
+    native_histogram_bucket_limit: Count | None = setting(
+        None, "Native histograms with more buckets are made coarser; the scrape fails where that does not do."
+    )
+    native_histogram_min_bucket_factor: float | None = setting(
+        None, "Native histograms are made coarser until a bucket's bounds are this far apart, as a factor."
+    )
+    always_scrape_classic_histograms: bool | None = setting(
+        None, "Whether the classic buckets of native histograms are scraped, too."
+    )
     convert_classic_histograms_to_nhcb: NotYet = setting(None, "Classic to native histograms (not supported yet).")
 
     @model_validator(mode="after")
@@ -94,8 +100,6 @@ class ScrapeConfig(HttpConfig, DiscoverySettings):
         protocols = self.scrape_protocols or ()
         if len(set(protocols)) != len(protocols):
             raise ValueError("duplicated protocol in scrape_protocols")
-        if "PrometheusProto" in protocols or self.fallback_scrape_protocol == "PrometheusProto":
-            raise ValueError("PrometheusProto is not supported yet")
         return self
 
 
@@ -121,7 +125,7 @@ class GlobalConfig(Settings):
     keep_dropped_targets: Count = setting(0, "As in scrape_configs.")
     metric_name_validation_scheme: Literal["", "utf8", "legacy"] = setting("", "As in scrape_configs.")
     metric_name_escaping_scheme: str = setting("", "Taken and without effect.")
-    always_scrape_classic_histograms: bool = setting(False, "Taken and without effect until native histograms.")
+    always_scrape_classic_histograms: bool = setting(False, "As in scrape_configs.")
     convert_classic_histograms_to_nhcb: NotYet = setting(None, "Classic to native histograms (not supported yet).")
     runtime: Mapping[str, Any] = setting(dict, "Taken and without effect: it tunes Go.")
 
@@ -129,8 +133,6 @@ class GlobalConfig(Settings):
     def _check(self) -> Self:
         if self.scrape_timeout > self.scrape_interval:
             raise ValueError("global scrape timeout greater than scrape interval")
-        if "PrometheusProto" in self.scrape_protocols:
-            raise ValueError("PrometheusProto is not supported yet")
         return self
 
 
@@ -155,6 +157,7 @@ def complete(config: ScrapeConfig, defaults: GlobalConfig) -> ScrapeConfig:
         "label_name_length_limit",
         "label_value_length_limit",
         "keep_dropped_targets",
+        "always_scrape_classic_histograms",
     ):
         if getattr(config, name) is None:
             chosen[name] = getattr(defaults, name)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from watchkeeper.collect.exposition import Exposed, ExpositionReader
+from watchkeeper.collect.exposition import PROTOBUF, Exposed, ExpositionReader
 from watchkeeper.collect.fetch import Fetch, Fetched
+from watchkeeper.collect.protobuf_format import HistogramOptions
 from watchkeeper.collect.relabel import Relabel
 from watchkeeper.collect.rows import Counts, ScrapeFailed, TargetRows
 from watchkeeper.collect.sample_text import BadBody
@@ -69,7 +70,12 @@ class TargetLoop:
     def use(self, config: ScrapeConfig, relabel: Relabel, fetch: Fetch) -> None:
         """Take settings, at the beginning and when they change; what is stored goes on as it was."""
         self._fetch = fetch
-        self._reader = ExpositionReader()  # what it last read, the rows to come have not seen
+        options = HistogramOptions(
+            bool(config.always_scrape_classic_histograms),
+            config.native_histogram_bucket_limit or 0,
+            config.native_histogram_min_bucket_factor or 0.0,
+        )
+        self._reader = ExpositionReader(options)  # what it last read, the rows to come have not seen
         self._rows = TargetRows(self._writer, self.target, config, relabel)
 
     @property
@@ -130,7 +136,9 @@ class TargetLoop:
     async def _expose(self, fetched: Fetched) -> Exposed:
         if len(fetched.body) > _BIG_BODY_BYTES:
             lines = fetched.body.count(b"\n")
-            if lines > _LINES_PER_SAMPLE_MAX * self._settings.samples_max:  # before the work of reading them
+            if (
+                fetched.media != PROTOBUF and lines > _LINES_PER_SAMPLE_MAX * self._settings.samples_max
+            ):  # before the work of reading them
                 raise OverLimit("samples_max", f"{lines} lines", self._settings.samples_max)
             exposed = await asyncio.to_thread(self._reader.read, fetched.body, fetched.media)
         else:

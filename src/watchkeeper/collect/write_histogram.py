@@ -9,6 +9,7 @@ source     Prometheus 3.5, prompb/types.proto and model/histogram, Validate
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +30,7 @@ from watchkeeper.net.protobuf import (
 )
 
 _DOUBLES, _VARINTS = (2, 3, 5, 7), (1, 4, 6, 14, 15)
+_EXPOSED = {1: 1, 2: 3, 4: 2, 5: 4, 6: 5, 7: 6, 8: 7, 9: 8, 10: 9, 11: 10, 12: 11, 13: 12, 14: 13}
 _NAMES = {8: "negative", 11: "positive"}
 
 
@@ -47,13 +49,29 @@ def read_histogram(body: bytes, buckets_max: int) -> tuple[Histogram | None, int
     raises  BrokenMessage when it is no such message; BadInput, in Prometheus' words, when it is no histogram;
             OverLimit when it has more buckets than it may
     """
-    read = _read(body)
+    read = _read(body, {})
     time_ms = signed(read.numbers.get(15, 0))
     if np.float64(read.doubles.get(3, 0.0)).view(np.uint64) == STALE_BITS:
         return None, time_ms
     size = sum(map(len, read.deltas.values())) + sum(map(len, read.counts.values()))
     if size > buckets_max:
         raise OverLimit("histogram_buckets_max", size, buckets_max)
+    return _histogram(read), time_ms
+
+
+def read_exposed(body: bytes, *, gauge: bool) -> Histogram:
+    """Read one histogram of the exposition format, whose fields have other numbers.
+
+    raises  BrokenMessage when it is no such message; BadInput when it is no histogram
+    """
+    read = _read(body, _EXPOSED)
+    if not read.doubles.get(2) and not read.doubles.get(7):
+        read.doubles.pop(2, None)
+    read.numbers[14] = Hint.GAUGE if gauge else Hint.UNKNOWN
+    return _histogram(read)
+
+
+def _histogram(read: _Read) -> Histogram:
     whole = 2 not in read.doubles or 1 in read.numbers
     count = float(read.numbers.get(1, 0)) if whole else read.doubles[2]
     zero_count = float(read.numbers.get(6, 0)) if whole else read.doubles.get(7, 0.0)
@@ -72,12 +90,13 @@ def read_histogram(body: bytes, buckets_max: int) -> tuple[Histogram | None, int
         Hint(hint) if hint <= Hint.GAUGE else Hint.UNKNOWN,
     )
     _check(histogram, whole)
-    return histogram, time_ms
+    return histogram
 
 
-def _read(body: bytes) -> _Read:
+def _read(body: bytes, number_of: Mapping[int, int]) -> _Read:
     read = _Read()
-    for number, kind, start, stop in fields(body, 0, len(body)):
+    for sent, kind, start, stop in fields(body, 0, len(body)):
+        number = number_of.get(sent, 0) if number_of else sent
         if number in _DOUBLES:
             want(kind, FIXED64, start, f"field {number} of Histogram")
             read.doubles[number] = read_double(body, start)
