@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -739,6 +740,26 @@ def test_series_cannot_be_registered_while_the_log_is_read() -> None:
         go_on.set()
         await starting
         assert db.append([Row(db.layout("a", cpu("2")), 2000, values(1))]).stored == 1
+        await db.stop()
+
+    run(scenario)
+
+
+def test_a_series_that_comes_again_takes_nothing_from_before_its_end() -> None:
+    async def scenario() -> None:
+        db = make()
+        await db.start()
+        both, one = db.layout("a", cpu("1", "2")), db.layout("a", cpu("1"))
+        db.append([Row(both, NOW_MS, values(1, 1))])
+        db.append([Row(one, NOW_MS + 10, values(2), whole=True)])
+        db.append([Row(one, NOW_MS + 20, values(3), whole=True)])
+        with patch("watchkeeper.store.metrics.frames._RENEW_COLUMNS_MIN", 2):
+            await db.keep_up()
+        assert [frame.width for frame in db._frames.all() if not frame.retired] == [1]
+        again = db.layout("a", cpu("2"))
+        for time_ms, reason in ((NOW_MS + 5, "out of order sample"), (NOW_MS + 10, "duplicate sample for timestamp")):
+            assert db.append([Row(again, time_ms, values(7))]).refused == {reason: 1}
+        assert db.append([Row(again, NOW_MS + 11, values(8))]).stored == 1
         await db.stop()
 
     run(scenario)

@@ -89,12 +89,7 @@ class ColumnIndex:
         New series get the columns they would have after `add`; equal ones the same.
         """
         hashes = hash_table(table, self._symbols)
-        ordered = self.hashes[self._order]
-        at = np.searchsorted(ordered, hashes)
-        at[at == len(ordered)] = 0
-        known = ordered[at] == hashes if len(ordered) else np.zeros(len(hashes), np.bool_)
-        columns = np.zeros(len(hashes), np.int32)
-        columns[known] = self._order[at[known]]
+        known, columns = self.locate(hashes)
         _, first, inverse = np.unique(hashes[~known], return_index=True, return_inverse=True)
         by_place = np.argsort(first)  # new columns in order of first appearance: neighbours stay neighbours
         rank = np.empty(len(first), np.int32)
@@ -103,6 +98,16 @@ class ColumnIndex:
         fresh = np.flatnonzero(~known)[first[by_place]]
         self._check(table, columns, fresh)
         return columns, fresh
+
+    def locate(self, hashes: Hashes) -> tuple[npt.NDArray[np.bool_], Codes]:
+        """Say which hashes are of a series here, and give their columns, 0 for the others."""
+        ordered = self.hashes[self._order]
+        at = np.searchsorted(ordered, hashes)
+        at[at == len(ordered)] = 0
+        known = ordered[at] == hashes if len(ordered) else np.zeros(len(hashes), np.bool_)
+        columns = np.zeros(len(hashes), np.int32)
+        columns[known] = self._order[at[known]]
+        return known, columns
 
     def _check(self, table: LabelTable, columns: Codes, fresh: npt.NDArray[np.int64]) -> None:
         """Compare the labels themselves: two label sets with one hash would become one series."""

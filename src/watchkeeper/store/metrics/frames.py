@@ -174,9 +174,18 @@ class Frames:
         if len(fresh):
             frame.widen(table.take(fresh))
             self.series += len(fresh)
+            self._recall(frame, before)
         self._current.setdefault(frame.source, frame)
         self._note_names(frame, before)
         return frame.layout(columns)
+
+    def _recall(self, frame: Frame, before: int) -> None:
+        """Tell columns from a number on what older frames of the source know of their series: nothing older is taken."""
+        for old in self._old:
+            if old.source == frame.source:
+                known, columns = old.index.locate(frame.index.hashes[before:])
+                frame.newest_ms[before:][known] = old.newest_ms[columns[known]]
+                frame.newest[before:][known] = old.newest[columns[known]]
 
     def _note_names(self, frame: Frame, before: int) -> None:
         """Add a frame to the index by the metric names that its columns from a number on brought."""
