@@ -749,8 +749,8 @@ def test_a_series_that_comes_again_takes_nothing_from_before_its_end() -> None:
     async def scenario() -> None:
         db = make()
         await db.start()
-        both, one = db.layout("a", cpu("1", "2")), db.layout("a", cpu("1"))
-        db.append([Row(both, NOW_MS, values(1, 1))])
+        every, one = db.layout("a", cpu("1", "2", "3")), db.layout("a", cpu("1"))
+        db.append([Row(every, NOW_MS, values(1, 1, 1))])
         db.append([Row(one, NOW_MS + 10, values(2), whole=True)])
         db.append([Row(one, NOW_MS + 20, values(3), whole=True)])
         with patch("watchkeeper.store.metrics.frames._RENEW_COLUMNS_MIN", 2):

@@ -180,7 +180,7 @@ class Frames:
         return frame.layout(columns)
 
     def _recall(self, frame: Frame, before: int) -> None:
-        """Tell columns from a number on what older frames of the source know of their series: nothing older is taken."""
+        """Let columns from a number on know what their source's old frames have: nothing older is taken."""
         for old in self._old:
             if old.source == frame.source:
                 known, columns = old.index.locate(frame.index.hashes[before:])
