@@ -19,6 +19,7 @@ from watchkeeper.model.histogram import CUSTOM_BUCKETS, Buckets, Hint, Histogram
 from watchkeeper.store.files import Files
 from watchkeeper.store.metrics.db import MetricDb
 from watchkeeper.store.metrics.histogram_codec import decode, encode
+from watchkeeper.store.metrics.inspect import look_at_histograms
 from watchkeeper.store.settings import MetricSettings
 
 NOW_MS = 1_700_000_000_000
@@ -315,5 +316,26 @@ def test_the_example_of_the_format_page_is_true() -> None:
         assert cells.view(np.uint64).tolist() == [[0x7FF4_0001_0000_0000]]
         assert hists(files) == [f"00001-{NOW_MS}.hist"]
         await db.stop()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("at", [2, 9, 60, -20])
+def test_verifying_names_the_group_that_is_damaged(at: int) -> None:
+    async def scenario() -> None:
+        files = SimFiles()
+        db = make(files)
+        await db.start()
+        for row in range(3):
+            append(db, NOW_MS + row, grown(row + 1))
+        await db.stop()
+        assert look_at_histograms(files) == []
+        fd = files.open(f"{FOLDER}/{hists(files)[0]}")
+        place = at % files.size(fd)
+        files.pwrite(fd, bytes([files.pread(fd, 1, place)[0] ^ 1]), place)
+        (fault,) = look_at_histograms(files)
+        assert hists(files)[0] in fault and "do not check out" in fault
+        files.ftruncate(fd, files.size(fd) - 16)
+        assert len(look_at_histograms(files)) == (at >= 0)  # what a crash cut off was never acknowledged
 
     run(scenario)

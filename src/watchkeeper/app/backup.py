@@ -151,7 +151,8 @@ def _link_store(store: Path, staged: Path) -> None:
 def _copy_all(staging: Path, target: Path, known: Path | None) -> Copied:
     before = _manifest(known) if known is not None else {}
     copied, said = Copied(target), dict[str, tuple[int, str]]()
-    for path in sorted(path for path in staging.rglob("*") if path.is_file()):
+    paths = [path for path in staging.rglob("*") if path.is_file()]
+    for path in sorted(paths, key=lambda path: (path.suffix == ".hist", path)):  # after the log, which refers to them
         name = path.relative_to(staging).as_posix()
         new = target / name
         new.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from watchkeeper.app.backup import back_up, verify
 from watchkeeper.app.backup import restore as put_back
 from watchkeeper.model.errors import BadInput
 from watchkeeper.store.files import RealFiles
-from watchkeeper.store.metrics.inspect import BlockFound, MetricFound, look_at_blocks
+from watchkeeper.store.metrics.inspect import BlockFound, MetricFound, look_at_blocks, look_at_histograms
 
 _data_option = click.option(
     "--data",
@@ -67,7 +67,9 @@ def restore(source: Path, data: Path, check_only: bool) -> int:
 
 @click.command()
 @_data_option
-@click.option("--verify", "checked", is_flag=True, help="Read every part of every block and check its sum.")
+@click.option(
+    "--verify", "checked", is_flag=True, help="Read every part of every block, and every histogram, and check its sum."
+)
 @click.option("--metrics", "top", type=int, default=0, help="Show so many metrics that take most, and their bytes.")
 def inspect(data: Path, checked: bool, top: int) -> int:
     r"""Say what lies in a data directory, in use or not: blocks, logs, sizes, and what compresses how well.
@@ -87,6 +89,7 @@ def inspect(data: Path, checked: bool, top: int) -> int:
     for name, size in _sizes(data):
         click.echo(f"{name:<20}{_size(size):>12}")
     faults = [f"{one.name}: {fault}" for one in found for fault in one.faults]
+    faults += look_at_histograms(RealFiles(data)) if checked else []
     for fault in faults:
         click.secho(fault, fg="red", err=True)
     if checked:
@@ -116,7 +119,7 @@ def _metrics(metrics: dict[str, MetricFound], top: int) -> Table:
 
 def _sizes(data: Path) -> list[tuple[str, int]]:
     folders = [data / store / part for store in ("metrics", "logs") for part in ("blocks", "wal")]
-    folders += sorted((data / "metrics").glob("tier-*"))
+    folders += [data / "metrics" / "histograms", *sorted((data / "metrics").glob("tier-*"))]
     sizes = [
         (str(folder.relative_to(data)), sum(path.stat().st_blocks * 512 for path in folder.iterdir()))
         for folder in folders

@@ -50,6 +50,7 @@ _FILE_BYTES_MAX = 63 << 20  # 22 bits of places
 _FILES_MAX = (1 << 16) - 1
 _KNOWN_MAX = 16_384  # histograms remembered by what they are
 _GROUPS_KEPT = 256
+_NOWHERE = 1 << 62
 
 KEPT = counter("watchkeeper_metrics_histograms_kept", "Native histograms written to the disk.")
 BYTES = gauge("watchkeeper_metrics_histograms_bytes", "Files of native histograms.")
@@ -289,20 +290,46 @@ class HistogramFiles:
             file = self._all.get(number)
             if file is None:
                 raise Damaged(f"cannot read file {number}: it is not there")
-            group = self._read_group(file, place * _ALIGN)
+            payload, count, _ = _read(self._files, file.fd, place * _ALIGN)
+            if payload is None:
+                at = place * _ALIGN
+                raise Damaged(f"cannot read {file.path}: got no histograms at {at}, want a group that checks out")
+            group = decode(payload, count)
             self._groups[number, place] = group
             if len(self._groups) > _GROUPS_KEPT:
                 self._groups.popitem(last=False)
             return group
 
-    def _read_group(self, file: _File, at: int) -> list[Histogram]:
-        head = self._files.pread(file.fd, _HEADER.size, at)
-        if len(head) == _HEADER.size:
-            magic, crc, length, count, _ = _HEADER.unpack(head)
-            payload = self._files.pread(file.fd, length, at + len(head)) if length <= _FILE_BYTES_MAX else b""
-            if magic == _MAGIC and google_crc32c.extend(google_crc32c.value(head[8:]), payload) == crc:
-                return decode(payload, count)
-        raise Damaged(f"cannot read {file.path}: got no histograms at {at}, want a group that checks out")
+
+def find_faults(files: Files, path: str) -> list[str]:
+    """Say which groups of a file do not check out; one that a crash cut off at the end is none."""
+    fd, at, faults = files.open(path), 0, list[str]()
+    try:
+        size = files.size(fd)
+        while at < size:
+            payload, _, end = _read(files, fd, at)
+            if payload is None:
+                after = next((place for place in range(at + _ALIGN, size, _ALIGN) if _read(files, fd, place)[0]), None)
+                if after is None and end > size:
+                    break
+                faults.append(f"histograms from {at} to {after or size} do not check out")
+                end = after or size
+            at = end
+    finally:
+        files.close(fd)
+    return faults
+
+
+def _read(files: Files, fd: int, at: int) -> tuple[bytes | None, int, int]:
+    """Give a group's payload, None when it does not check out, its number of histograms, and where it says it ends."""
+    head = files.pread(fd, _HEADER.size, at)
+    if len(head) < _HEADER.size or not head.startswith(_MAGIC):
+        return None, 0, _NOWHERE
+    _, crc, length, count, _ = _HEADER.unpack(head)
+    end = at + (_HEADER.size + length + _ALIGN - 1) // _ALIGN * _ALIGN
+    payload = files.pread(fd, length, at + len(head)) if length <= _FILE_BYTES_MAX else b""
+    good = google_crc32c.extend(google_crc32c.value(head[8:]), payload) == crc
+    return payload if good else None, count, end
 
 
 def _hinted(now: Histogram | None, before: Histogram | None) -> Histogram | None:

@@ -8,6 +8,7 @@ import numpy as np
 from watchkeeper.model.errors import Damaged
 from watchkeeper.model.labels import METRIC_NAME, Symbols
 from watchkeeper.store.files import Files
+from watchkeeper.store.metrics import histograms
 from watchkeeper.store.metrics.block import BlockFile, StoredGroups
 from watchkeeper.store.metrics.directory import DIRECTORY
 from watchkeeper.store.metrics.scrub import find_faults
@@ -63,6 +64,14 @@ def look_at_blocks(
         found.append(one)
         seen(name)
     return found, metrics
+
+
+def look_at_histograms(files: Files) -> list[str]:
+    """Read all groups of native histograms; say which do not check out."""
+    paths = [f"{DIRECTORY}/histograms/{name}" for name in files.listdir(f"{DIRECTORY}/histograms")]
+    return [
+        f"{path}: {fault}" for path in paths if path.endswith(".hist") for fault in histograms.find_faults(files, path)
+    ]
 
 
 def _look(file: BlockFile, one: BlockFound, metrics: dict[str, MetricFound] | None, *, verify: bool) -> None:
