@@ -66,11 +66,11 @@ class _Family:
 
 @dataclass(slots=True)
 class _Metric:
-    """One metric of a family; `key` names its labels without reading them."""
+    """One metric of a family; `key` names its labels, which are where `places` says, without reading them."""
 
     family: _Family
     key: bytes
-    labels: dict[str, str]
+    places: list[tuple[int, int]]
     time_ms: int | None
 
 
@@ -117,11 +117,11 @@ class _Reader:
 
     def _metric(self, said: _Family, at: int, end: int) -> None:
         found: tuple[int, int, int] | None = None
-        labels, keys, time_ms = dict[str, str](), [said.name.encode()], None
+        places, keys, time_ms = list[tuple[int, int]](), [said.name.encode()], None
         for number, kind, start, stop in fields(self._body, at, end):
             if number == 1:
                 want(kind, BYTES, start, "a label")
-                self._label(labels, start, stop)
+                places.append((start, stop))
                 keys.append(self._body[start:stop])
             elif number == 6:
                 want(kind, VARINT, start, "a timestamp")
@@ -131,7 +131,7 @@ class _Reader:
                 found = number, start, stop
         if found is None:
             return
-        metric = _Metric(said, b"\xff".join(keys), labels, time_ms)
+        metric = _Metric(said, b"\xff".join(keys), places, time_ms)
         number, start, stop = found
         if number == 7:
             self._histogram(metric, start, stop)
@@ -224,7 +224,10 @@ class _Reader:
         """Take a sample; gives its place."""
         key = b"\xfe".join((metric.key, suffix.encode(), *(text.encode() for text in own.values())))
         if key not in self._known:
-            self._known.learn(key, {METRIC_NAME: metric.family.name + suffix, **metric.labels, **own})
+            labels = dict[str, str]()
+            for start, stop in metric.places:
+                self._label(labels, start, stop)
+            self._known.learn(key, {METRIC_NAME: metric.family.name + suffix, **labels, **own})
         self._parsed.add(key, value, metric.time_ms, 0)
         place = len(self._parsed.texts) - 1
         if exemplar is not None:

@@ -25,6 +25,8 @@ def read_varint(body: bytes, at: int, end: int) -> tuple[int, int]:
 
     raises  BrokenMessage when it is cut off or longer
     """
+    if at < end and body[at] < 0x80:  # as nearly always
+        return body[at], at + 1
     number, shift = 0, 0
     for place in range(at, min(at + 10, end)):
         byte = body[place]
