@@ -237,6 +237,44 @@ def test_a_full_disk_refuses_the_row_and_keeps_the_rest() -> None:
     run(scenario)
 
 
+def test_numbers_beside_a_refused_histogram_are_stored_when_they_are_sent_again() -> None:
+    async def scenario() -> None:
+        files = SimFiles()
+        db = make(files)
+        await db.start()
+        layouts = [db.layout(source, [{"__name__": source}]) for source in ("a", "b")]
+        cells, held = cells_of([grown(1)])
+        rows = [Row(layouts[0], NOW_MS, np.array([1.0])), Row(layouts[1], NOW_MS, cells, histograms=held)]
+        await db.commit()
+        files.space = files.used()
+        with pytest.raises(Refused):
+            db.append(rows)
+        files.space = 1 << 40
+        done = db.append(rows)
+        assert (done.stored, done.duplicates) == (2, 0)
+        assert sum(len(part.times) for part in db.select([], -(1 << 62), 1 << 62)) == 2
+        await db.stop()
+
+    run(scenario)
+
+
+def test_a_histogram_sent_again_after_a_restart_is_a_duplicate() -> None:
+    async def scenario() -> None:
+        files = SimFiles()
+        db = make(files)
+        await db.start()
+        append(db, NOW_MS, grown(1), 2.0, grown(3))
+        await db.commit()
+        again = make(files.crash("kill", random.Random(1)))
+        await again.start()
+        done = append(again, NOW_MS, grown(1), 2.0, grown(4))
+        assert (done.stored, done.duplicates, done.refused) == (0, 2, {"duplicate sample for timestamp": 1})
+        await again.stop()
+        await db.stop()
+
+    run(scenario)
+
+
 def test_damage_costs_the_histograms_it_hits_and_is_said() -> None:
     async def scenario() -> None:
         files = SimFiles()

@@ -96,7 +96,6 @@ class MetricDb:
     ) -> None:
         self._files, self._settings, self._clock, self._room = files, settings, clock, room
         self._symbols = Symbols()
-        self._frames = Frames(self._symbols, settings, clock.monotonic_s)
         self._decoded = DecodedChunks(settings.decoded_bytes_max, clock)
         self._metadata: dict[str, list[MetricMetadata]] = {}
         self._wal = Wal(files, f"{DIRECTORY}/wal", settings.wal, clock)
@@ -104,6 +103,7 @@ class MetricDb:
         age_ms, durable = settings.wal.segment_age_ms, settings.wal.durability == "fsync"
         self._histograms = HistogramFiles(files, f"{DIRECTORY}/histograms", clock, age_ms, durable=durable)
         self._wal.before_sync = self._histograms.sync
+        self._frames = Frames(self._symbols, settings, clock.monotonic_s, self._histograms.same)
         self.exemplars = ExemplarRing(settings.exemplars_max, self._log_exemplars)
         self._tombstones = Tombstones(files, f"{DIRECTORY}/tombstones")
         self._blocks = Blocks(files, f"{DIRECTORY}/blocks", self._symbols)
@@ -215,7 +215,8 @@ class MetricDb:
         self._frames.admission.count(sum(len(row.values) for row in rows))
         limit_ms = self._clock.now_ms() + self._settings.future_ms_max
         alone = len(rows) == 1 or len({row.layout.source for row in rows}) == len(rows)
-        verdicts = [self._check(self._histograms.settle(row), limit_ms, alone) for row in rows]
+        settled = [self._histograms.settle(row) for row in rows]  # may be refused: before anything is remembered
+        verdicts = [self._check(row, limit_ms, alone) for row in settled]
         logged = [verdict for verdict in verdicts if not verdict.empty]
         if logged:
             try:

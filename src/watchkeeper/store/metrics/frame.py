@@ -5,7 +5,7 @@ remembers what checking changed, so that it can be undone when the log refuses.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -26,11 +26,18 @@ LATE_MS = (1 << 63) - 1
 _LAYOUTS_MAX = 16
 _STRIPS_MAX = 8
 
+Same = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
+
 OUT_OF_ORDER = "out of order sample"
 OUT_OF_BOUNDS = "out of bounds"
 DUPLICATE = "duplicate sample for timestamp"
 
 Mask = npt.NDArray[np.bool_]
+
+
+def same_bits(left: Floats, right: Floats) -> npt.NDArray[np.bool_]:
+    """Say which cells are the same bit by bit."""
+    return np.asarray(left.view(np.uint64) == right.view(np.uint64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +133,7 @@ class Frame:
         self._later = None if sealer is None else partial(sealer.later, self)
         self.changes: tuple[tuple[int, int], ...] = ()  # see changes.py
         self.retired = False  # whether another frame has taken its place
+        self.same: Same = same_bits  # how cells are compared
         self.index = ColumnIndex(symbols)
         self.first_ms: Times = np.empty(0, np.int64)
         self.newest_ms: Times = np.empty(0, np.int64)
@@ -253,7 +261,7 @@ class Frame:
             late &= ~allowed
             old &= ~fresh
         self._refuse(verdict, OUT_OF_ORDER, late)
-        same = old & ~late & (before.view(np.uint64) == verdict.values.view(np.uint64))
+        same = old & ~late & self.same(before, verdict.values)
         verdict.duplicates += int(same.sum())
         self._refuse(verdict, DUPLICATE, old & ~late & ~same)
         kept = sample & ~old

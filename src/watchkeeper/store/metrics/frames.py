@@ -16,7 +16,7 @@ from watchkeeper.store.metrics.admission import Admission
 from watchkeeper.store.metrics.changes import Changes
 from watchkeeper.store.metrics.chunk import Columns
 from watchkeeper.store.metrics.columns import code_labels
-from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, FrameView
+from watchkeeper.store.metrics.frame import NEVER_MS, Frame, FrameLayout, FrameView, Same, same_bits
 from watchkeeper.store.metrics.sealing import Sealer
 from watchkeeper.store.settings import MetricSettings
 
@@ -30,12 +30,15 @@ _REPLAYED = 3  # chunks' rows that are sealed together while the log is read
 class Frames:
     """Used by one thread, but for `views`.
 
+    same    compares the cells of two samples of one moment
     series  columns of the frames that are written to
     """
 
-    def __init__(self, symbols: Symbols, settings: MetricSettings, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, symbols: Symbols, settings: MetricSettings, now_s: Callable[[], float], same: Same = same_bits
+    ) -> None:
         self.admission = Admission(settings, symbols, now_s)
-        self._symbols, self._settings = symbols, settings
+        self._symbols, self._settings, self._same = symbols, settings, same
         self._chunk_rows = settings.chunk_rows * _REPLAYED  # the log is read in a row: long chunks are packed faster
         self.sealer = Sealer()
         self._current: dict[str, Frame] = {}
@@ -166,7 +169,9 @@ class Frames:
         return self._new(source) if frame is None else frame
 
     def _new(self, source: str) -> Frame:
-        return Frame(source, self._symbols, self._chunk_rows, self._settings.block_ms, self.sealer)
+        frame = Frame(source, self._symbols, self._chunk_rows, self._settings.block_ms, self.sealer)
+        frame.same = self._same
+        return frame
 
     def _layout(self, frame: Frame, table: LabelTable) -> FrameLayout:
         columns, fresh = frame.index.find(table)

@@ -18,12 +18,14 @@ from itertools import pairwise
 
 import google_crc32c
 import numpy as np
+import numpy.typing as npt
 import structlog
 
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.errors import Damaged, Refused
 from watchkeeper.model.frame import (
     ABSENT_BITS,
+    Floats,
     FrameSlice,
     Row,
     Selection,
@@ -37,6 +39,7 @@ from watchkeeper.model.histogram_sum import goes_on
 from watchkeeper.model.labels import Ints
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.store.files import Files
+from watchkeeper.store.metrics.frame import same_bits
 from watchkeeper.store.metrics.histogram_codec import decode, encode
 
 log = structlog.get_logger(__name__)
@@ -248,6 +251,16 @@ class HistogramFiles:
         warnings = list(found.warnings)
         slices = [self._restore(one, warnings) for one in found]
         return Selection(slices, list(dict.fromkeys(warnings)))
+
+    def same(self, left: Floats, right: Floats) -> npt.NDArray[np.bool_]:
+        """Say which cells stand for the same: one histogram may have been stored in two files."""
+        same = same_bits(left, right)
+        both = ~same & is_histogram(left) & is_histogram(right)
+        for at in np.flatnonzero(both).tolist():
+            pair = histogram_numbers(np.array([left[at : at + 1], right[at : at + 1]]).reshape(-1))
+            found = list(self._read(pair, []).values())
+            same[at] = len(found) == 2 and found[0] == found[1]
+        return same
 
     def _restore(self, one: FrameSlice, warnings: list[str]) -> FrameSlice:
         if not is_histogram(one.values).any():
