@@ -88,3 +88,15 @@ def test_a_store_without_room_answers_queries_and_takes_samples_again_by_itself(
         await db.stop()
 
     asyncio.run(scenario())
+
+
+def test_the_ballast_lies_there_before_the_store_is_ready() -> None:
+    async def scenario() -> None:
+        files, clock = SimFiles(space=1 << 30), SplitClock(1_700_000_000_000)
+        room = Room(files, DiskSettings(), clock)
+        db = MetricDb(files, MetricSettings(), clock, room=room)
+        await db.start()
+        assert "ballast" in files.listdir("")
+        await db.stop()
+
+    asyncio.run(scenario())

@@ -40,15 +40,18 @@ class Room:
         self._free = self._free_min
         self._read_only = False
 
+    def prepare(self) -> None:
+        """Look at the disk and lay in the ballast before the first write is taken."""
+        self._looked_s = self._clock.monotonic_s()
+        self._look()
+
     def check(self) -> None:
         """Say whether there is room for a write.
 
         raises  Refused when there is too little
         """
-        now_s = self._clock.monotonic_s()
-        if now_s - self._looked_s >= _LOOK_EVERY_S:
-            self._looked_s = now_s
-            self._look()
+        if self._clock.monotonic_s() - self._looked_s >= _LOOK_EVERY_S:
+            self.prepare()
         if self._read_only:
             REFUSED.inc()
             raise Refused(

@@ -157,6 +157,8 @@ class MetricDb:
         except BaseException:
             self._files.close(self._lock)
             raise
+        if self._room is not None:
+            self._room.prepare()
         self._ready = True
         self._upkeep.start()
         took = round(self._clock.monotonic_s() - began, 3)
