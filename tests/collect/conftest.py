@@ -31,6 +31,7 @@ class RecordingWriter:
         self.metadata: dict[str, MetricMetadata] = {}
         self.commits = 0
         self.refusal: Exception | None = None
+        self.refused: dict[str, int] = {}  # said of every append
         self.changed = asyncio.Event()
 
     def layout(self, source: str, series: Sequence[Labels]) -> Layout:
@@ -42,7 +43,7 @@ class RecordingWriter:
             raise self.refusal
         self.rows += rows
         self.changed.set()
-        return Appended(sum(len(row.values) for row in rows), 0, 0, {}, ())
+        return Appended(sum(len(row.values) for row in rows), 0, 0, self.refused, ())
 
     async def commit(self) -> None:
         self.commits += 1

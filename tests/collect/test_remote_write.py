@@ -230,6 +230,14 @@ def test_any_bytes_of_a_histogram_are_read_or_refused(data: bytes) -> None:
         read_histogram(data, 1000)
 
 
+def test_what_the_store_refuses_is_not_told_as_stored(writer: RecordingWriter) -> None:
+    writer.refused = {"out of order sample": 2, "out of bounds": 1}
+    body = b"".join(series(labels, [(1.0, NOW_MS)]) for labels in target(10))
+    (received,) = receive(writer, body)
+    assert (received.stored, received.refused) == (7, writer.refused)
+    assert received.complaint.startswith("3 of 10 samples refused")
+
+
 def test_nothing_is_stored_when_the_store_refuses(writer: RecordingWriter) -> None:
     writer.refusal = Refused("disk full")
     with pytest.raises(Refused):

@@ -201,8 +201,8 @@ class RemoteWrite:
         for refusal in appended.examples:
             if len(refusals.examples) < _EXAMPLES_MAX:
                 refusals.examples.append(f"{refusal.reason}: {dict(refusal.labels)}"[:300])
-        for reason, count in appended.refused.items():
-            refusals.counts[reason] = refusals.counts.get(reason, 0) + count
+        for reason, number in appended.refused.items():
+            refusals.counts[reason] = refusals.counts.get(reason, 0) + number
         stored = count - sum(appended.refused.values())
         histograms = min(len(held), stored)
         return stored - histograms, histograms
