@@ -79,6 +79,16 @@ class Files(Protocol):
         ...
 
 
+def write_whole(files: Files, fd: int, data: bytes, offset: int) -> None:
+    """Write all of it, however little the system takes at a time.
+
+    raises  OSError; some of it may be written then
+    """
+    done = 0
+    while done < len(data):
+        done += files.pwrite(fd, data[done:] if done else data, offset + done)
+
+
 class RealFiles:
     """The system's files below a root directory, which is created when missing."""
 

@@ -7,7 +7,7 @@ A file is written beside its place, synced, and renamed: what is there is whole.
 
 from urllib.parse import quote, unquote
 
-from watchkeeper.store.files import Files
+from watchkeeper.store.files import Files, write_whole
 
 _FOLDER, _ENDING, _DRAFT = "log-rules", ".yml", ".tmp"
 
@@ -30,11 +30,10 @@ class RuleFiles:
         raises  OSError: the text before is still there
         """
         path = self._path(namespace)
-        fd, done = self._files.open(path + _DRAFT), 0
+        fd = self._files.open(path + _DRAFT)
         try:
             self._files.ftruncate(fd, 0)
-            while done < len(text):
-                done += self._files.pwrite(fd, text[done:], done)
+            write_whole(self._files, fd, text, 0)
             self._files.fdatasync(fd)
         finally:
             self._files.close(fd)

@@ -28,7 +28,7 @@ import zstandard
 
 from watchkeeper.model.errors import Damaged
 from watchkeeper.model.labels import LabelTable, Symbols
-from watchkeeper.store.files import Files
+from watchkeeper.store.files import Files, write_whole
 from watchkeeper.store.metrics.chunk import Chunk
 
 log = structlog.get_logger(__name__)
@@ -319,7 +319,7 @@ class BlockWriter:
         self._put(packed)
         self._put(FOOTER.pack(len(packed), google_crc32c.value(packed), VERSION, END_MAGIC))
         self._flush()
-        self._write(FILE_MAGIC + head + _CHECK.pack(google_crc32c.value(head)), 0)
+        write_whole(self.files, self.fd, FILE_MAGIC + head + _CHECK.pack(google_crc32c.value(head)), 0)
         self.files.fdatasync(self.fd)
         self._close()
         self.files.rename(self.path + ".tmp", self.path)
@@ -374,13 +374,8 @@ class BlockWriter:
 
     def _flush(self) -> None:
         data = b"".join(self._waiting)
-        self._write(data, self.offset - len(data))
+        write_whole(self.files, self.fd, data, self.offset - len(data))
         self._waiting, self._waiting_bytes = [], 0
-
-    def _write(self, data: bytes, start: int) -> None:
-        done = 0
-        while done < len(data):
-            done += self.files.pwrite(self.fd, data[done:] if done else data, start + done)
 
 
 def pack_table(table: LabelTable) -> bytes:

@@ -7,7 +7,7 @@ import numpy as np
 
 from watchkeeper.model.frame import FrameSlice
 from watchkeeper.model.labels import Symbols
-from watchkeeper.store.files import Files
+from watchkeeper.store.files import Files, write_whole
 from watchkeeper.store.metrics.blocks import Blocks
 from watchkeeper.store.metrics.columns import hash_table
 from watchkeeper.store.metrics.pack import Piece, write_frame
@@ -73,9 +73,7 @@ def _copy(files: Files, old: str, new: str) -> None:
         files.ftruncate(target, 0)
         at = 0
         while data := files.pread(source, _PIECE_BYTES, at):
-            done = 0
-            while done < len(data):
-                done += files.pwrite(target, data[done:], at + done)
+            write_whole(files, target, data, at)
             at += len(data)
         files.fdatasync(target)
     finally:

@@ -22,7 +22,7 @@ from watchkeeper.model.frame import ABSENT, Floats, Times
 from watchkeeper.model.labels import LabelTable
 from watchkeeper.model.matchers import Matcher, match_table
 from watchkeeper.model.metrics import counter
-from watchkeeper.store.files import Files
+from watchkeeper.store.files import Files, write_whole
 
 log = structlog.get_logger(__name__)
 
@@ -107,12 +107,11 @@ class Tombstones:
             for tombstone in tombstones
         ]
         text = orjson.dumps(said)
-        data, done = 2 * (_HEAD.pack(_MAGIC, len(text), google_crc32c.value(text)) + text), 0
+        data = 2 * (_HEAD.pack(_MAGIC, len(text), google_crc32c.value(text)) + text)
         fd = self._files.open(self._path + ".tmp")
         try:
             self._files.ftruncate(fd, 0)
-            while done < len(data):
-                done += self._files.pwrite(fd, data[done:], done)
+            write_whole(self._files, fd, data, 0)
             self._files.fdatasync(fd)
         finally:
             self._files.close(fd)

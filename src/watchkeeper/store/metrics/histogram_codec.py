@@ -12,6 +12,7 @@ import zstandard
 from watchkeeper.model.errors import Damaged
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.histogram import NO_BUCKETS, Buckets, Hint, Histogram
+from watchkeeper.store.metrics.record import shuffle, unshuffle
 
 _BYTES_MAX = 1 << 30
 _pack = zstandard.ZstdCompressor(level=1)
@@ -33,7 +34,7 @@ def encode(histograms: list[Histogram]) -> bytes:
         np.concatenate([side.counts for side in sides]),
         np.concatenate([one.bounds for one in histograms if one.custom] or [np.zeros(0)]),
     )
-    packed: bytes = _pack.compress(b"".join(_planes(np.ascontiguousarray(column)) for column in columns))
+    packed: bytes = _pack.compress(b"".join(shuffle(np.ascontiguousarray(column)) for column in columns))
     return packed
 
 
@@ -43,18 +44,21 @@ def decode(data: bytes, count: int) -> list[Histogram]:
     raises  Damaged when they are not that
     """
     try:
-        plain = np.frombuffer(_unpack.decompress(data, max_output_size=_BYTES_MAX), np.uint8)
-        heads, plain = _integers(plain, 5 * count)
-        numbers, plain = _floats(plain, 4 * count)
-        heads = heads.reshape(5, count)
-        populated = int(heads[2:4].sum())
-        index, plain = _integers(plain, populated)
-        counts, plain = _floats(plain, populated)
-        bounds, plain = _floats(plain, int(heads[4].sum()))
-        if len(plain):
-            raise Damaged(f"cannot read histograms: got {len(plain)} bytes more than {count} take")
+        return _decode(_unpack.decompress(data, max_output_size=_BYTES_MAX), count)
     except (zstandard.ZstdError, ValueError) as error:
         raise Damaged(f"cannot read histograms: {error}") from error
+
+
+def _decode(plain: bytes, count: int) -> list[Histogram]:
+    heads, plain = _integers(plain, 5 * count)
+    numbers, plain = _floats(plain, 4 * count)
+    heads = heads.reshape(5, count)
+    populated = int(heads[2:4].sum())
+    index, plain = _integers(plain, populated)
+    counts, plain = _floats(plain, populated)
+    bounds, plain = _floats(plain, int(heads[4].sum()))
+    if plain:
+        raise ValueError(f"got {len(plain)} bytes more than {count} take")
     out, at, bound_at = [], 0, 0
     for (schema, hint, positive, negative, own), floats in zip(
         heads.T.tolist(), numbers.reshape(4, count).T.tolist(), strict=True
@@ -73,25 +77,18 @@ def _side(steps: npt.NDArray[np.int32], counts: Floats) -> Buckets:
     return Buckets(np.cumsum(steps, dtype=np.int64), counts) if len(steps) else NO_BUCKETS
 
 
-def _planes(column: npt.NDArray[np.generic]) -> bytes:
-    return column.view(np.uint8).reshape(-1, column.dtype.itemsize).T.tobytes()
+def _integers(plain: bytes, length: int) -> tuple[npt.NDArray[np.int32], bytes]:
+    """Give a column and what follows it."""
+    own, rest = _cut(plain, 4 * length)
+    return unshuffle(own, np.dtype(np.int32)), rest
 
 
-def _take(
-    data: npt.NDArray[np.uint8], item_bytes: int, length: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Give the bytes of a column's items, one after the other, and what follows the column."""
-    size = item_bytes * length
-    if length < 0 or len(data) < size:
-        raise Damaged(f"cannot read histograms: got {len(data)} bytes, want {size}")
-    return data[:size].reshape(item_bytes, length).T.copy().reshape(-1), data[size:]
+def _floats(plain: bytes, length: int) -> tuple[Floats, bytes]:
+    own, rest = _cut(plain, 8 * length)
+    return unshuffle(own, np.dtype(np.float64)), rest
 
 
-def _integers(data: npt.NDArray[np.uint8], length: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-    own, rest = _take(data, 4, length)
-    return own.view(np.int32), rest
-
-
-def _floats(data: npt.NDArray[np.uint8], length: int) -> tuple[Floats, npt.NDArray[np.uint8]]:
-    own, rest = _take(data, 8, length)
-    return own.view(np.float64), rest
+def _cut(plain: bytes, size: int) -> tuple[bytes, bytes]:
+    if not 0 <= size <= len(plain):
+        raise ValueError(f"got {len(plain)} bytes, want {size}")
+    return plain[:size], plain[size:]

@@ -38,7 +38,7 @@ from watchkeeper.model.histogram import Hint, Histogram
 from watchkeeper.model.histogram_sum import goes_on
 from watchkeeper.model.labels import Ints
 from watchkeeper.model.metrics import counter, gauge
-from watchkeeper.store.files import Files
+from watchkeeper.store.files import Files, write_whole
 from watchkeeper.store.metrics.frame import same_bits
 from watchkeeper.store.metrics.histogram_codec import decode, encode
 
@@ -73,7 +73,7 @@ class _File:
 
 
 class HistogramFiles:
-    """Keeps histograms and gives them back. `keep`, `drop_before` and `roll` on the event loop, the rest in any thread.
+    """Keeps histograms and gives them back. Writing, `drop_before` and `roll` are the event loop's; the rest is anyone's.
 
     durable  whether `sync` has anything to do
     """
@@ -155,20 +155,15 @@ class HistogramFiles:
         data += bytes(-len(data) % _ALIGN)
         at = file.size
         try:
-            self._write_whole(file.fd, data, at)
+            write_whole(self._files, file.fd, data, at)
         except OSError as error:  # the next group is written over what came of this one
             raise Refused(f"cannot write {file.path}: {error.strerror or error}") from error
         file.size += len(data)
         if self._durable:
             with self._writing:
                 self._unsynced.append((file.fd, at, data))
-        BYTES.set(self.size_bytes)
+        BYTES.inc(len(data))
         return file.number << 32 | at // _ALIGN << 10
-
-    def _write_whole(self, fd: int, data: bytes, at: int) -> None:
-        done = 0
-        while done < len(data):
-            done += self._files.pwrite(fd, data[done:], at + done)
 
     def _writable(self, time_ms: int) -> _File:
         current = self._current
@@ -211,7 +206,7 @@ class HistogramFiles:
         try:
             if self._in_doubt:
                 for fd, at, data in batch:
-                    self._write_whole(fd, data, at)
+                    write_whole(self._files, fd, data, at)
             for fd in {fd for fd, _, _ in batch}:
                 self._files.fdatasync(fd)
             if self._names_changed:

@@ -13,6 +13,7 @@ EXEMPLARS see exemplars.py.
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ from watchkeeper.model.frame import Floats, MetricMetadata
 from watchkeeper.model.labels import LabelTable
 
 ROWS, METADATA, EXEMPLARS = 1, 2, 3
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 _HEAD = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
@@ -58,14 +61,14 @@ class LoggedRow:
     values: npt.NDArray[np.uint64]
 
 
-def shuffle(values: npt.NDArray[np.uint64]) -> bytes:
-    """Give byte planes: all first bytes, all second bytes, …"""
-    return values.view(np.uint8).reshape(-1, 8).T.tobytes()
+def shuffle(values: npt.NDArray[np.generic]) -> bytes:
+    """Give the byte planes of contiguous numbers: all first bytes, all second bytes, …"""
+    return values.view(np.uint8).reshape(-1, values.itemsize).T.tobytes()
 
 
-def unshuffle(data: bytes) -> npt.NDArray[np.uint64]:
-    """Undo `shuffle`."""
-    return np.frombuffer(data, np.uint8).reshape(8, -1).T.copy().view(np.uint64).reshape(-1)
+def unshuffle(data: bytes, dtype: "np.dtype[_Number]") -> npt.NDArray[_Number]:
+    """Undo `shuffle`; raises ValueError when these are not whole numbers of that type."""
+    return np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1).T.copy().view(dtype).reshape(-1)
 
 
 def declare(number: int, source: str, table: LabelTable, base: Floats) -> bytes:
@@ -109,7 +112,7 @@ def _decode_rows(payload: bytes) -> tuple[list[Declaration], list[LoggedRow]]:
         declarations.append(_declaration(payload[at : at + length]))
         at += length
     head = np.frombuffer(payload, np.int64, 3 * n_rows, at).reshape(n_rows, 3)
-    values = unshuffle(_unpack.decompress(payload[at + head.nbytes :], max_output_size=_BYTES_MAX))
+    values = unshuffle(_unpack.decompress(payload[at + head.nbytes :], max_output_size=_BYTES_MAX), np.dtype(np.uint64))
     rows, start = [], 0
     for number, time_ms, length_whole in head.tolist():
         end = start + (length_whole >> 1)
@@ -122,7 +125,7 @@ def _declaration(data: bytes) -> Declaration:
     number, n_series, text_bytes = _DECLARED.unpack_from(data)
     plain = _unpack.decompress(data[_DECLARED.size :], max_output_size=_BYTES_MAX)
     source, labels = orjson.loads(plain[:text_bytes])
-    base = unshuffle(plain[text_bytes:]).view(np.float64)
+    base = unshuffle(plain[text_bytes:], np.dtype(np.float64))
     if len(base) != n_series:
         raise ValueError(f"got {len(base)} base values, want {n_series}")
     return Declaration(number, source, labels, base)

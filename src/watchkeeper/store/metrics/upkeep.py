@@ -270,10 +270,7 @@ class Upkeep:
             door.exchange((), [oldest])
             self._frames.changes.everything()
 
-        if self._histograms:
-            times = [door.all()[0].first_ms for _, door in doors if door.all()]
-            oldest_ms = min([*times, *(frame.oldest_ms for frame in self._frames.all())], default=now_ms)
-            self._histograms.drop_before(oldest_ms - self._settings.future_ms_max)
+        self._histograms.drop_before(self._first_ms() - self._settings.future_ms_max)
 
     def _too_large(self) -> bool:
         limit, tiers = self._settings.retention_bytes, sum(tier.blocks.size_bytes for tier in self.tiers)
@@ -281,10 +278,13 @@ class Upkeep:
 
     def oldest_ms(self) -> int:
         """Give the time from which on there are samples of all series as they came."""
-        times = [block.first_ms for block in self._blocks.all()] + [frame.oldest_ms for frame in self._frames.all()]
-        oldest_ms = min(times, default=1 << 62)
         limit_ms = self._clock.now_ms() - self._settings.retention_ms
-        return max(oldest_ms, limit_ms) if self._keeps else oldest_ms
+        return max(self._first_ms(), limit_ms) if self._keeps else self._first_ms()
+
+    def _first_ms(self) -> int:
+        """Give the time of the oldest sample; far in the future when there is none."""
+        times = [block.first_ms for block in self._blocks.all()] + [frame.oldest_ms for frame in self._frames.all()]
+        return min(times, default=1 << 62)
 
     def _is_steady(self, now_ms: int) -> bool:
         """Say whether the clock goes on like the monotonic one; for a day after a jump nothing expires."""
