@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.collect.test_remote_write import zigzag
 from tests.peers import PEERS, RealPrometheus
 
 from watchkeeper.collect.exposition import PROTOBUF, TEXT, Exposed, ExpositionReader
@@ -18,7 +17,7 @@ from watchkeeper.model.errors import BadInput
 from watchkeeper.model.frame import MetricMetadata, histogram_numbers, is_histogram
 from watchkeeper.model.histogram import Hint, Histogram, buckets
 from watchkeeper.model.labels import label_pairs
-from watchkeeper.net.protobuf import double_field, field, number_field, varint
+from watchkeeper.net.protobuf import double_field, field, number_field, varint, zigzag
 
 COUNTER, GAUGE, SUMMARY, UNTYPED, HISTOGRAM, GAUGE_HISTOGRAM = range(6)
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.collect.conftest import RecordingWriter
 
+from watchkeeper.collect.histogram_wire import read_histogram
 from watchkeeper.collect.remote_write import Received, RemoteWrite, RemoteWriteSettings
-from watchkeeper.collect.write_histogram import read_histogram
 from watchkeeper.model.errors import BadInput, Refused
 from watchkeeper.model.frame import STALE_BITS, histogram_numbers, is_histogram
 from watchkeeper.model.histogram import Hint, Histogram, buckets
 from watchkeeper.model.labels import label_pairs
-from watchkeeper.net.protobuf import double_field, field, number_field, varint
+from watchkeeper.net.protobuf import double_field, field, number_field, varint, zigzag
 
 NOW_MS = 1_790_000_000_000
 Samples = Sequence[tuple[float, int]]
@@ -148,10 +148,6 @@ def test_metadata_is_kept(writer: RecordingWriter) -> None:
     receive(writer, field(3, said))
     assert writer.metadata["m0_total"].type == "counter"
     assert (writer.metadata["m0_total"].help, writer.metadata["m0_total"].unit) == ("help text", "seconds")
-
-
-def zigzag(number: int) -> int:
-    return number * 2 if number >= 0 else -number * 2 - 1
 
 
 def native(time_ms: int, *, count: int = 11, hint: int = 0, schema: int = 1, total: float = 18.4) -> bytes:

@@ -43,6 +43,7 @@ from watchkeeper.net.protobuf import (
     signed,
     varint,
     want,
+    zigzag,
 )
 from watchkeeper.net.routing import READ, Call, Route
 from watchkeeper.net.xor import CHUNK_SAMPLES, encode
@@ -251,7 +252,7 @@ def _histogram(sample: tuple[int, Histogram]) -> bytes:
     """
     time_ms, one = sample
     parts = [
-        double_field(2, one.count) + double_field(3, one.sum) + number_field(4, _zigzag(one.schema)),
+        double_field(2, one.count) + double_field(3, one.sum) + number_field(4, zigzag(one.schema)),
         double_field(5, one.zero_threshold) + double_field(7, one.zero_count),
         _side(8, 10, one.negative) + _side(11, 13, one.positive),
         number_field(14, one.hint) + number_field(15, time_ms),
@@ -261,14 +262,10 @@ def _histogram(sample: tuple[int, Histogram]) -> bytes:
 
 
 def _side(spans_at: int, counts_at: int, side: Buckets) -> bytes:
-    spans = (number_field(1, _zigzag(offset)) + number_field(2, length) for offset, length in to_spans(side))
+    spans = (number_field(1, zigzag(offset)) + number_field(2, length) for offset, length in to_spans(side))
     return b"".join(field(spans_at, span) for span in spans) + (
         field(counts_at, side.counts.tobytes()) if len(side) else b""
     )
-
-
-def _zigzag(number: int) -> int:
-    return number * 2 if number >= 0 else -number * 2 - 1
 
 
 def _frames(answers: Iterator[tuple[int, list[_Series]]], bytes_max: int) -> Iterator[bytes]:

@@ -117,8 +117,9 @@ class ExpositionReader:
                 return Exposed(self._template.shape, values, None, self._template.samples)
         self._media = media
         if media == PROTOBUF:
-            return self._keep(body, parse_protobuf(body, self._known, self.histograms))
-        parsed = (parse_openmetrics if media == OPENMETRICS else parse_text)(body, self._known)
+            parsed = parse_protobuf(body, self._known, self.histograms)
+        else:
+            parsed = (parse_openmetrics if media == OPENMETRICS else parse_text)(body, self._known)
         return self._keep(body, parsed)
 
     def _keep(self, body: bytes, parsed: Body) -> Exposed:

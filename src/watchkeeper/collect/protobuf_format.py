@@ -10,12 +10,12 @@ source        prometheus/client_model, io/prometheus/client/metrics.proto; Prome
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from watchkeeper.collect.histogram_wire import HistogramFields, exposed_histogram, read_exposed
 from watchkeeper.collect.number import format_bound
-from watchkeeper.collect.sample_text import BadSeries, Body, SeriesCache
-from watchkeeper.collect.write_histogram import read_exposed
+from watchkeeper.collect.sample_text import BadSeries, Body, SeriesCache, to_text
+from watchkeeper.collect.write_wire import read_label
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import MetricMetadata
@@ -25,7 +25,7 @@ from watchkeeper.net.protobuf import BYTES, FIXED64, VARINT, fields, read_double
 
 _KINDS = ("counter", "gauge", "summary", "unknown", "histogram", "gaugehistogram")
 _GAUGE_HISTOGRAM = 5
-_NATIVE = frozenset({9, 12})  # spans: what makes a histogram native, as a zero bucket does
+_Bucket = tuple[float, float, Exemplar | None]  # upper bound, cumulative count
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,8 @@ class _Reader:
                 said.kind = read_varint(self._body, start, stop)[0]
             elif number in (1, 2, 5):
                 want(kind, BYTES, start, f"field {number} of MetricFamily")
-                setattr(said, {1: "name", 2: "help", 5: "unit"}[number], self._text(start, stop))
+                part = {1: "name", 2: "help", 5: "unit"}[number]
+                setattr(said, part, to_text(self._body[start:stop], part))
         if not said.name:
             raise BadInput('invalid metric name: ""')
         shown = _KINDS[said.kind] if said.kind < len(_KINDS) else "unknown"
@@ -166,47 +167,34 @@ class _Reader:
             self._add(metric, "", value, quantile=format_bound(quantile))
 
     def _histogram(self, metric: _Metric, at: int, end: int) -> None:
-        one, buckets, exemplars, native = (0.0, 0.0), list[tuple[float, float, Exemplar | None]](), [], False
-        for number, kind, start, stop in fields(self._body, at, end):
-            if number in (1, 4):
-                count = float(self._integer(kind, start, stop)) if number == 1 else self._double(kind, start)
-                one = (count or one[0], one[1])
-            elif number == 2:
-                one = (one[0], self._double(kind, start))
-            elif number == 3:
+        read = read_exposed(self._body, at, end)
+        buckets, exemplars = list[_Bucket](), []
+        for number, kind, start, stop in read.others:
+            if number == 3:
                 want(kind, BYTES, start, "a bucket")
                 buckets.append(self._bucket(start, stop))
-            elif (
-                number in _NATIVE
-                or (number == 6 and self._double(kind, start) > 0)
-                or (number in (7, 8) and (self._integer if number == 7 else self._any_double)(kind, start, stop) > 0)
-            ):
-                native = True
             elif number == 16 and kind == BYTES:
                 exemplars.append(self._exemplar(start, stop))
-        if native:
-            gauge = metric.family.kind == _GAUGE_HISTOGRAM
-            read = self._options.bounded(read_exposed(self._body[at:end], gauge=gauge))
+        if read.is_native:
+            histogram = exposed_histogram(read, gauge=metric.family.kind == _GAUGE_HISTOGRAM)
             place = self._add(metric, "", 0.0)
-            self._parsed.histograms.append((place, read))
+            self._parsed.histograms.append((place, self._options.bounded(histogram)))
             timed = [each for each in exemplars if each.timed]
             said = timed or [each for _, _, each in buckets if each is not None and each.timed]
             self._parsed.exemplars += [(place, each) for each in said]
-        if not native or (self._options.classic and buckets):
-            self._classic(metric, one, buckets)
+        if not read.is_native or (self._options.classic and buckets):
+            self._classic(metric, read, buckets)
 
-    def _classic(
-        self, metric: _Metric, one: tuple[float, float], buckets: list[tuple[float, float, Exemplar | None]]
-    ) -> None:
-        count, total = one
+    def _classic(self, metric: _Metric, read: HistogramFields, buckets: list[_Bucket]) -> None:
+        count = read.count
         self._add(metric, "_count", count)
-        self._add(metric, "_sum", total)
+        self._add(metric, "_sum", read.doubles.get(3, 0.0))
         for bound, cumulative, exemplar in buckets:
             self._add(metric, "_bucket", cumulative, exemplar=exemplar, le=format_bound(bound))
         if not buckets or buckets[-1][0] != math.inf:
             self._add(metric, "_bucket", count, le="+Inf")
 
-    def _bucket(self, at: int, end: int) -> tuple[float, float, Exemplar | None]:
+    def _bucket(self, at: int, end: int) -> _Bucket:
         bound = cumulative = 0.0
         exemplar = None
         for number, kind, start, stop in fields(self._body, at, end):
@@ -243,12 +231,8 @@ class _Reader:
         labels[name] = value
 
     def _pair(self, at: int, end: int) -> tuple[str, str]:
-        texts = {1: "", 2: ""}
-        for number, kind, start, stop in fields(self._body, at, end):
-            if number in texts:
-                want(kind, BYTES, start, "a label's name or value")
-                texts[number] = self._text(start, stop)
-        return texts[1], texts[2]
+        name, value = read_label(self._body, at, end)
+        return to_text(name, "label name"), to_text(value, "label value")
 
     def _exemplar(self, at: int, end: int) -> Exemplar:
         labels, value, time_ms = dict[str, str](), 0.0, None
@@ -259,30 +243,14 @@ class _Reader:
             elif number == 2:
                 value = self._double(kind, start)
             elif number == 3 and kind == BYTES:
-                parts = {
-                    each: signed(read_varint(self._body, own, to)[0]) for each, own, to in self._varints(start, stop)
-                }
+                parts = {each: signed(self._integer(*part)) for each, *part in fields(self._body, start, stop)}
                 time_ms = parts.get(1, 0) * 1000 + parts.get(2, 0) // 1_000_000
         return Exemplar(labels, value, time_ms or 0, timed=time_ms is not None)
-
-    def _varints(self, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-        for number, kind, start, stop in fields(self._body, at, end):
-            want(kind, VARINT, start, "a part of a timestamp")
-            yield number, start, stop
 
     def _double(self, kind: int, start: int) -> float:
         want(kind, FIXED64, start, "a number")
         return read_double(self._body, start)
 
-    def _any_double(self, kind: int, start: int, _: int) -> float:
-        return self._double(kind, start)
-
     def _integer(self, kind: int, start: int, stop: int) -> int:
-        want(kind, VARINT, start, "a count")
+        want(kind, VARINT, start, "a whole number")
         return read_varint(self._body, start, stop)[0]
-
-    def _text(self, start: int, stop: int) -> str:
-        try:
-            return self._body[start:stop].decode()
-        except UnicodeDecodeError:
-            raise BadInput(f"invalid UTF-8 at byte {start}: {self._body[start:stop][:60]!r}") from None

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from watchkeeper.collect.histogram_wire import read_histogram
 from watchkeeper.collect.known_series import KnownSeries, LabelBytes
-from watchkeeper.collect.write_histogram import read_histogram
 from watchkeeper.collect.write_request import Columns, RequestReader
 from watchkeeper.collect.write_symbols import SymbolWalk
 from watchkeeper.collect.write_wire import read_labels, unreadable, walk_request

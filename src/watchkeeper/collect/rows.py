@@ -16,6 +16,7 @@ from watchkeeper.model.doors import MetricWriter
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.exemplar import Exemplar
 from watchkeeper.model.frame import STALE, Floats, Layout, MetricMetadata, Row
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, LabelPairs, Labels, label_pairs
 from watchkeeper.model.metrics import counter
 
@@ -109,8 +110,7 @@ class TargetRows:
         held = exposed.histograms
         rows = [Row(bound.layout, time_ms, values, whole=True, histograms=held)]
         if len(bound.own_take) and exposed.times is not None:
-            own = self._own_rows(bound, exposed.values[bound.own_take], exposed.times[bound.own_take])
-            rows += [replace(row, histograms=held) for row in own] if held else own
+            rows += self._own_rows(bound, exposed.values[bound.own_take], exposed.times[bound.own_take], held)
         return rows, counts
 
     def exemplars(self, exposed: Exposed, time_ms: int) -> list[tuple[Labels, Exemplar]]:
@@ -253,7 +253,9 @@ class TargetRows:
                 got = f'value: "{value[:50]}", length: {len(value.encode())}, limit: {value_max}'
                 raise BadInput(f"label_value_length_limit exceeded ({label}, {got})")
 
-    def _own_rows(self, bound: _Bound, values: Floats, times: npt.NDArray[np.int64]) -> list[Row]:
+    def _own_rows(
+        self, bound: _Bound, values: Floats, times: npt.NDArray[np.int64], held: Sequence[Histogram]
+    ) -> list[Row]:
         """Give rows for samples with times of their own: they live in a frame beside the target's."""
         rows = []
         for time in np.unique(times):
@@ -262,7 +264,7 @@ class TargetRows:
             if key not in self._own:
                 self._own[key] = self._own_layout([bound.own_labels[at] for at in which])
             layout, take = self._own[key]
-            rows.append(Row(layout, int(time), values[which[take]]))
+            rows.append(Row(layout, int(time), values[which[take]], histograms=held))
         return rows
 
     def _own_layout(self, series: Sequence[Labels]) -> tuple[Layout, npt.NDArray[np.int64]]:

@@ -135,10 +135,8 @@ class TargetLoop:
 
     async def _expose(self, fetched: Fetched) -> Exposed:
         if len(fetched.body) > _BIG_BODY_BYTES:
-            lines = fetched.body.count(b"\n")
-            if (
-                fetched.media != PROTOBUF and lines > _LINES_PER_SAMPLE_MAX * self._settings.samples_max
-            ):  # before the work of reading them
+            lines = 0 if fetched.media == PROTOBUF else fetched.body.count(b"\n")
+            if lines > _LINES_PER_SAMPLE_MAX * self._settings.samples_max:  # before the work of reading them
                 raise OverLimit("samples_max", f"{lines} lines", self._settings.samples_max)
             exposed = await asyncio.to_thread(self._reader.read, fetched.body, fetched.media)
         else:

@@ -218,7 +218,7 @@ def _read_exemplar(body: bytes, at: int, end: int) -> Exemplar:
     for number, kind, start, stop in fields(body, at, end):
         if number == 1:
             want(kind, BYTES, start, "an exemplar's labels")
-            name, text = _read_label(body, start, stop)
+            name, text = read_label(body, start, stop)
             labels[name.decode(errors="replace")] = text.decode(errors="replace")
         elif number == 2:
             want(kind, FIXED64, start, "an exemplar's value")
@@ -237,7 +237,7 @@ def read_labels(labels: bytes) -> list[tuple[bytes, bytes]]:
     short = _read_short_labels(labels)
     if short is not None:
         return short
-    return [_read_label(labels, at, end) for _, _, at, end in fields(labels, 0, len(labels))]
+    return [read_label(labels, at, end) for _, _, at, end in fields(labels, 0, len(labels))]
 
 
 def _read_short_labels(labels: bytes) -> list[tuple[bytes, bytes]] | None:
@@ -256,7 +256,11 @@ def _read_short_labels(labels: bytes) -> list[tuple[bytes, bytes]] | None:
     return pairs
 
 
-def _read_label(body: bytes, at: int, end: int) -> tuple[bytes, bytes]:
+def read_label(body: bytes, at: int, end: int) -> tuple[bytes, bytes]:
+    """Read a label's name and value, as sent.
+
+    raises  BrokenMessage when it is no protobuf, or a field is of another type
+    """
     name = value = b""
     for number, kind, start, stop in fields(body, at, end):
         if number in (1, 2):

@@ -3,6 +3,7 @@
 source  Prometheus docs, Configuration, <http_config>; prometheus/common, config/http_config.go
 """
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Literal, Self
@@ -229,6 +230,13 @@ def reads_files(settings: Settings) -> bool:
         if any(isinstance(one, Settings) and reads_files(one) for one in nested):
             return True
     return False
+
+
+async def current_options(config: HttpConfig, timeout_s: float) -> RequestOptions:
+    """Do as `request_options`, in a thread where secrets lie in files."""
+    if reads_files(config):
+        return await asyncio.to_thread(request_options, config, timeout_s)
+    return request_options(config, timeout_s)
 
 
 def request_options(config: HttpConfig, timeout_s: float) -> RequestOptions:

@@ -105,6 +105,16 @@ def signed(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
 
 
+def zigzag(number: int) -> int:
+    """Give what stands for a sint32 or sint64: small whether it is positive or negative."""
+    return number * 2 if number >= 0 else -number * 2 - 1
+
+
+def unzigzag(number: int) -> int:
+    """Give the sint32 or sint64 that a number stands for."""
+    return (number >> 1) ^ -(number & 1)
+
+
 def varint(number: int) -> bytes:
     """Write an int64 or uint64."""
     number &= (1 << 64) - 1

@@ -24,7 +24,7 @@ from watchkeeper.model.errors import NotDelivered
 from watchkeeper.model.labels import Labels
 from watchkeeper.model.metrics import counter, gauge, summary
 from watchkeeper.net.client import Client, RequestOptions
-from watchkeeper.net.http_config import reads_files, request_options
+from watchkeeper.net.http_config import current_options
 from watchkeeper.notify.alerting_settings import AlertingConfig, AlertmanagersConfig, ForwardSettings
 from watchkeeper.notify.gotext import json_bytes, rfc3339_ms
 
@@ -185,7 +185,7 @@ class Forwarder:
             return True
         body = json_bytes([_postable(alert) for alert in alerts])
         try:
-            options = await _options(to.config)
+            options = await current_options(to.config, to.config.timeout / 1000)
         except NotDelivered as failure:
             taken = [self._failed(url, len(alerts), str(failure)) for url in to.urls]
         else:
@@ -218,13 +218,6 @@ class Forwarder:
                         one.find()
                 except Exception:  # one odd file system must not end discovery
                     log.exception("discovery_broke")
-
-
-async def _options(config: AlertmanagersConfig) -> RequestOptions:
-    timeout_s = config.timeout / 1000
-    if reads_files(config):
-        return await asyncio.to_thread(request_options, config, timeout_s)
-    return request_options(config, timeout_s)
 
 
 def _relabelled(alerts: Sequence[Alert], config: AlertmanagersConfig) -> Sequence[Alert]:

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from watchkeeper.model.errors import NotDelivered
-from watchkeeper.net.client import Reply, RequestOptions
-from watchkeeper.net.http_config import HttpConfig, read_secret, reads_files, request_options
+from watchkeeper.net.client import Reply
+from watchkeeper.net.http_config import HttpConfig, current_options, read_secret
 from watchkeeper.notify.gotext import json_bytes
 from watchkeeper.notify.notification import Means, Notification
 from watchkeeper.notify.receiver_settings import HttpReceiverSettings
@@ -41,15 +41,8 @@ async def send(
     """
     limit_ms = getattr(config, "timeout", 0)
     timeout_s = min(notification.timeout_s, limit_ms / 1000 or notification.timeout_s)
-    options = await _options(config, timeout_s)
+    options = await current_options(config.http_config or HttpConfig(), timeout_s)
     return await means.client.send(method, url, body, headers, options)
-
-
-async def _options(config: HttpReceiverSettings, timeout_s: float) -> RequestOptions:
-    http = config.http_config or HttpConfig()
-    if reads_files(http):
-        return await asyncio.to_thread(request_options, http, timeout_s)
-    return request_options(http, timeout_s)
 
 
 async def post_json(

@@ -16,7 +16,7 @@ from watchkeeper.api.queries import queries_of
 from watchkeeper.collect.remote_write import RemoteWrite
 from watchkeeper.model.frame import STALE
 from watchkeeper.model.histogram import CUSTOM_BUCKETS, Buckets, Hint, Histogram, buckets, to_spans
-from watchkeeper.net.protobuf import double_field, field, number_field
+from watchkeeper.net.protobuf import double_field, field, number_field, zigzag
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.notation import Sample
 from watchkeeper.query.settings import QuerySettings
@@ -99,20 +99,16 @@ def _customized(one: Histogram, bounds: np.ndarray) -> Histogram:
     return Histogram(float(side.counts.sum()), one.sum, CUSTOM_BUCKETS, positive=side, bounds=bounds)
 
 
-def _zigzag(number: int) -> int:
-    return number * 2 if number >= 0 else -number * 2 - 1
-
-
 def _message(time_ms: int, one: Histogram) -> bytes:
     def side(spans_at: int, counts_at: int, found: Buckets) -> bytes:
         spans = b"".join(
-            field(spans_at, number_field(1, _zigzag(offset)) + number_field(2, length))
+            field(spans_at, number_field(1, zigzag(offset)) + number_field(2, length))
             for offset, length in to_spans(found)
         )
         return spans + (field(counts_at, found.counts.tobytes()) if len(found) else b"")
 
     parts = [
-        double_field(2, one.count) + double_field(3, one.sum) + number_field(4, _zigzag(one.schema)),
+        double_field(2, one.count) + double_field(3, one.sum) + number_field(4, zigzag(one.schema)),
         double_field(5, one.zero_threshold) + double_field(7, one.zero_count),
         side(8, 10, one.negative) + side(11, 13, one.positive),
         number_field(14, int(one.hint)) + number_field(15, time_ms),

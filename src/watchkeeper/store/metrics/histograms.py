@@ -73,7 +73,7 @@ class _File:
 
 
 class HistogramFiles:
-    """Keeps histograms and gives them back. Writing, `drop_before` and `roll` are the event loop's; the rest is anyone's.
+    """Keeps histograms and gives them back. `settle`, `drop_before` and `roll` are called on the event loop alone.
 
     durable  whether `sync` has anything to do
     """

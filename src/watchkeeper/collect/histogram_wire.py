@@ -1,4 +1,4 @@
-"""The protobuf of a native histogram, the same in both versions of remote write and in remote read.
+"""The protobuf of a native histogram: in remote write (both versions), in remote read, in the exposition format.
 
 Histogram  1 count (uint64), 2 count (double), 3 sum (double), 4 schema (sint32), 5 zero_threshold (double),
            6 zero_count (uint64), 7 zero_count (double), 8 negative_spans*, 9 negative_deltas* (sint64),
@@ -26,6 +26,7 @@ from watchkeeper.net.protobuf import (
     read_numbers,
     read_varint,
     signed,
+    unzigzag,
     want,
 )
 
@@ -35,12 +36,29 @@ _NAMES = {8: "negative", 11: "positive"}
 
 
 @dataclass(slots=True)
-class _Read:
+class HistogramFields:
+    """A histogram's fields by the numbers that remote write gives them.
+
+    others  what else there was: number as sent, wire type, and where the content begins and ends
+    """
+
     numbers: dict[int, int] = field(default_factory=dict)
     doubles: dict[int, float] = field(default_factory=dict)
     spans: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: {8: [], 11: []})
     deltas: dict[int, list[int]] = field(default_factory=lambda: {9: [], 12: []})
     counts: dict[int, list[float]] = field(default_factory=lambda: {10: [], 13: [], 16: []})
+    others: list[tuple[int, int, int, int]] = field(default_factory=list)
+
+    @property
+    def count(self) -> float:
+        """Give the number of observations of one that was exposed; counts are floats where that is not 0."""
+        return self.doubles.get(2) or float(self.numbers.get(1, 0))
+
+    @property
+    def is_native(self) -> bool:
+        """Say whether one that was exposed is more than classic buckets."""
+        zero = self.doubles.get(5, 0.0) > 0 or self.numbers.get(6, 0) > 0 or self.doubles.get(7, 0.0) > 0
+        return zero or any(self.spans.values())
 
 
 def read_histogram(body: bytes, buckets_max: int) -> tuple[Histogram | None, int]:
@@ -49,7 +67,7 @@ def read_histogram(body: bytes, buckets_max: int) -> tuple[Histogram | None, int
     raises  BrokenMessage when it is no such message; BadInput, in Prometheus' words, when it is no histogram;
             OverLimit when it has more buckets than it may
     """
-    read = _read(body, {})
+    read = _read(body, 0, len(body), {})
     time_ms = signed(read.numbers.get(15, 0))
     if np.float64(read.doubles.get(3, 0.0)).view(np.uint64) == STALE_BITS:
         return None, time_ms
@@ -59,24 +77,31 @@ def read_histogram(body: bytes, buckets_max: int) -> tuple[Histogram | None, int
     return _histogram(read), time_ms
 
 
-def read_exposed(body: bytes, *, gauge: bool) -> Histogram:
-    """Read one histogram of the exposition format, whose fields have other numbers.
+def read_exposed(body: bytes, at: int, end: int) -> HistogramFields:
+    """Read the fields of a histogram of the exposition format, which have other numbers there.
 
-    raises  BrokenMessage when it is no such message; BadInput when it is no histogram
+    raises  BrokenMessage when it is no such message
     """
-    read = _read(body, _EXPOSED)
+    return _read(body, at, end, _EXPOSED)
+
+
+def exposed_histogram(read: HistogramFields, *, gauge: bool) -> Histogram:
+    """Make a histogram of the fields of one that was exposed.
+
+    raises  BadInput when it is none
+    """
     if not read.doubles.get(2) and not read.doubles.get(7):
         read.doubles.pop(2, None)
     read.numbers[14] = Hint.GAUGE if gauge else Hint.UNKNOWN
     return _histogram(read)
 
 
-def _histogram(read: _Read) -> Histogram:
+def _histogram(read: HistogramFields) -> Histogram:
     whole = 2 not in read.doubles or 1 in read.numbers
     count = float(read.numbers.get(1, 0)) if whole else read.doubles[2]
     zero_count = float(read.numbers.get(6, 0)) if whole else read.doubles.get(7, 0.0)
     negative, positive = (_side(read, at, whole) for at in (8, 11))
-    schema = _zigzag(read.numbers.get(4, 0))
+    schema = unzigzag(read.numbers.get(4, 0))
     hint = read.numbers.get(14, 0)
     histogram = Histogram(
         count,
@@ -93,24 +118,26 @@ def _histogram(read: _Read) -> Histogram:
     return histogram
 
 
-def _read(body: bytes, number_of: Mapping[int, int]) -> _Read:
-    read = _Read()
-    for sent, kind, start, stop in fields(body, 0, len(body)):
+def _read(body: bytes, at: int, end: int, number_of: Mapping[int, int]) -> HistogramFields:
+    read = HistogramFields()
+    for sent, kind, start, stop in fields(body, at, end):
         number = number_of.get(sent, 0) if number_of else sent
         if number in _DOUBLES:
-            want(kind, FIXED64, start, f"field {number} of Histogram")
+            want(kind, FIXED64, start, f"field {sent} of Histogram")
             read.doubles[number] = read_double(body, start)
         elif number in _VARINTS:
-            want(kind, VARINT, start, f"field {number} of Histogram")
+            want(kind, VARINT, start, f"field {sent} of Histogram")
             read.numbers[number] = read_varint(body, start, stop)[0]
         elif number in read.spans:
-            want(kind, BYTES, start, f"field {number} of Histogram")
+            want(kind, BYTES, start, f"field {sent} of Histogram")
             read.spans[number].append(_read_span(body, start, stop))
         elif number in read.deltas:
-            read.deltas[number] += map(_zigzag, read_numbers(body, kind, start, stop))
+            read.deltas[number] += map(unzigzag, read_numbers(body, kind, start, stop))
         elif number in read.counts:
-            want(kind, BYTES if kind == BYTES else FIXED64, start, f"field {number} of Histogram")
+            want(kind, BYTES if kind == BYTES else FIXED64, start, f"field {sent} of Histogram")
             read.counts[number] += np.frombuffer(body[start : stop - (stop - start) % 8], "<f8").tolist()
+        else:
+            read.others.append((sent, kind, start, stop))
     return read
 
 
@@ -119,13 +146,13 @@ def _read_span(body: bytes, at: int, end: int) -> tuple[int, int]:
     for number, kind, start, stop in fields(body, at, end):
         want(kind, VARINT, start, f"field {number} of BucketSpan")
         if number == 1:
-            offset = _zigzag(read_varint(body, start, stop)[0])
+            offset = unzigzag(read_varint(body, start, stop)[0])
         elif number == 2:
             length = read_varint(body, start, stop)[0]
     return offset, length
 
 
-def _side(read: _Read, at: int, whole: bool) -> Buckets:
+def _side(read: HistogramFields, at: int, whole: bool) -> Buckets:
     deltas = np.array(read.deltas[at + 1], np.int64)
     counts: Floats = np.cumsum(deltas).astype(np.float64) if whole else np.array(read.counts[at + 2], np.float64)
     bad = np.flatnonzero(counts < 0)
@@ -167,7 +194,3 @@ def _check_bounds(one: Histogram) -> None:
         raise BadInput(f"only {len(one.bounds)} custom bounds defined: histogram custom bounds are too few")
     if one.zero_count or one.zero_threshold or len(one.negative):
         raise BadInput("custom buckets: must have zero count and threshold of 0 and no negative buckets")
-
-
-def _zigzag(number: int) -> int:
-    return (number >> 1) ^ -(number & 1)
