@@ -117,6 +117,11 @@ class Histogram:
         columns = (self.positive.index, self.positive.counts, self.negative.index, self.negative.counts, self.bounds)
         return (self.schema, numbers.tobytes(), *(column.tobytes() for column in columns))
 
+    def is_laid_out_as(self, other: "Histogram") -> bool:
+        """Tell whether the same bucket index means the same in both: schema, zero threshold and bounds."""
+        same = self.schema == other.schema and self.zero_threshold == other.zero_threshold
+        return same and (self.bounds is other.bounds or np.array_equal(self.bounds, other.bounds))
+
     def __neg__(self) -> "Histogram":
         return self.times(-1.0)
 

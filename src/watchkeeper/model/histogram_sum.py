@@ -69,10 +69,7 @@ def goes_on(now: Histogram, before: Histogram) -> bool:
     """Tell whether a stored counter goes on in one chunk: same kind, layout and bounds, and not reset."""
     if Hint.GAUGE in (now.hint, before.hint) or now.hint is Hint.RESET:
         return False
-    alike = now.schema == before.schema and now.zero_threshold == before.zero_threshold
-    if not alike or not np.array_equal(now.bounds, before.bounds):
-        return False
-    return not was_reset(replace(now, hint=Hint.UNKNOWN), before)
+    return now.is_laid_out_as(before) and not was_reset(replace(now, hint=Hint.UNKNOWN), before)
 
 
 def _custom_was_reset(now: Histogram, before: Histogram) -> bool:

@@ -66,13 +66,23 @@ def resets_among(histograms: Sequence[Histogram]) -> Mask:
     return np.array([at > 0 and was_reset(now, histograms[at - 1]) for at, now in enumerate(histograms)], np.bool_)
 
 
+def hints_of_sums(kinds: Mask) -> tuple[Ints, Mask]:
+    """Say what is known of resets of sums of histograms.
+
+    kinds    bool[hints, n]: which hints each sum's histograms have
+    returns  int64[n], and which sums have a reset beside none: a contradiction to be told
+    """
+    single = np.where(kinds.sum(axis=0) == 1, kinds.argmax(axis=0), Hint.UNKNOWN)
+    return np.where(kinds[Hint.GAUGE], Hint.GAUGE, single), np.asarray(kinds[Hint.RESET] & kinds[Hint.NO_RESET])
+
+
 def joined(parts: Sequence[tuple[Columns, Ints, Mask]]) -> Columns | None:
     """Put rows of several matrices into one; None when their layouts differ.
 
     parts  a matrix, which of its rows, and which of the rows of the whole they are (bool[n])
     """
     like = parts[0][0].like
-    if not all(_alike(columns.like, like) for columns, _, _ in parts):
+    if not all(columns.like.is_laid_out_as(like) for columns, _, _ in parts):
         return None
     positive = _union([columns.positive for columns, _, _ in parts])
     negative = _union([columns.negative for columns, _, _ in parts])
@@ -86,11 +96,6 @@ def joined(parts: Sequence[tuple[Columns, Ints, Mask]]) -> Columns | None:
     return Columns(like, positive, negative, numbers, hints)
 
 
-def _alike(one: Histogram, other: Histogram) -> bool:
-    same = one.schema == other.schema and one.zero_threshold == other.zero_threshold
-    return same and (not one.custom or one.bounds is other.bounds or np.array_equal(one.bounds, other.bounds))
-
-
 def _union(sides: Sequence[Ints]) -> Ints:
     """Give the indices that occur in any of several, ascending."""
     distinct = {side.tobytes(): side for side in sides}
@@ -102,7 +107,7 @@ def _union(sides: Sequence[Ints]) -> Ints:
 def columns_of(histograms: Sequence[Histogram]) -> Columns | None:
     """Lay histograms side by side; None when their layouts differ."""
     like = histograms[0]
-    if not all(_alike(one, like) for one in histograms):
+    if not all(one.is_laid_out_as(like) for one in histograms):
         return None
     positive, above = _stacked([one.positive for one in histograms])
     negative, below = _stacked([one.negative for one in histograms])

@@ -143,10 +143,8 @@ class HistogramTable:
         which = self.where(values, present)
         if which is None:
             return values, []
-        cells, places = np.unique(histogram_numbers(values[which]), return_inverse=True)
-        values = np.array(values)
-        values[which] = histogram_cells(places.reshape(-1))
-        return values, self.at(histogram_cells(cells))
+        values, numbers = _counted_anew(values, which)
+        return values, self.at(histogram_cells(numbers))
 
 
 def told_of_resets(frame: FrameSlice) -> FrameSlice:
@@ -174,10 +172,16 @@ def pruned(values: Floats, which: Mask | None, held: Sequence[Histogram]) -> tup
     """Keep the histograms that cells stand for alone, and renumber the cells."""
     if which is None or not which.any():
         return values, []
+    values, numbers = _counted_anew(values, which)
+    return values, [held[number] for number in numbers.tolist()]
+
+
+def _counted_anew(values: Floats, which: Mask) -> tuple[Floats, Ints]:
+    """Number the histograms that cells stand for from 0; gives the cells, and the number that each had."""
     numbers, places = np.unique(histogram_numbers(values[which]), return_inverse=True)
     values = np.array(values)
     values[which] = histogram_cells(places.reshape(-1))
-    return values, [held[number] for number in numbers.tolist()]
+    return values, numbers
 
 
 def renumbered(values: Floats, by: int) -> Floats:

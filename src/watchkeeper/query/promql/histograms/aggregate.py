@@ -90,8 +90,4 @@ def _combined(query: Query, node: Aggregate, vector: Vector, rows: Ints, step: i
         (name,) = vector.labels.take(rows[[first_misfit(members)]]).values(METRIC_NAME)
         query.notes.warn(notes.mixed_buckets(name), node.expr)
         return None
-    if found.collision:
-        query.notes.warn(notes.collision("aggregation"), node.expr)
-    if found.reconciled:
-        query.notes.inform(notes.reconciled("aggregation"), node.expr)
-    return found.histogram
+    return notes.told(query.notes, found, "aggregation", node.expr)

@@ -110,8 +110,5 @@ def _added(query: Query, node: Binary, left: Histogram, right: Histogram) -> His
         found = combine(left, right)
     except IncompatibleSchemas:
         raise _Unfit(notes.incompatible_layout(node.op), warns=True) from None
-    if found.collision:
-        query.notes.warn(notes.collision(name), node)
-    if found.reconciled:
-        query.notes.inform(notes.reconciled(name), node)
-    return found.histogram if node.op == "+" else replace(found.histogram, hint=Hint.GAUGE)
+    made = notes.told(query.notes, found, name, node)
+    return made if node.op == "+" else replace(made, hint=Hint.GAUGE)

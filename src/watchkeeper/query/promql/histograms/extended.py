@@ -3,7 +3,7 @@
 source  Prometheus 3.x, promql/functions.go extendedHistogramRate, interpolate
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,19 +51,17 @@ def replaced(
     native = query.histograms.where(block.values)
     if native is None:
         return found
-    form = (block.values.shape[0], len(block.lo))
-    names = _names(series, block)
-    values, present = np.array(np.broadcast_to(found[0], form)), np.array(np.broadcast_to(found[1], form))
-    before = np.zeros((form[0], block.values.shape[1] + 1), np.int64)
+    values, present = _whole(block, found)
+    name_of = _names(series, block)
+    before = np.zeros((len(values), block.values.shape[1] + 1), np.int64)
     np.cumsum(native, axis=1, out=before[:, 1:])
     last = np.maximum(edges.last, edges.first)
     some = (before[:, last + 1] - before[:, edges.first] > 0) & edges.there
     for row, at in zip(*(part.tolist() for part in np.nonzero(some)), strict=True):
         checkpoint()
         here = slice(int(edges.first[at]), int(last[at]) + 1)
-        name = names[row if form[0] > 1 or len(names) == 1 else at // block.shape[1]]
         window = Window(
-            query, node, node.args[0], name, here.start,
+            query, node, node.args[0], name_of(row, at), here.start,
             block.values[row, here], block.times[here], native[row, here], int(edges.end_ms[at]), block.range_ms, {},
         )  # fmt: skip
         made = _evaluated(window, int(edges.start_ms[at]), smooth=smooth)
@@ -73,10 +71,19 @@ def replaced(
     return values, present
 
 
-def _names(series: Series, block: Windows) -> list[str]:
-    """Give the metric of each series of a block."""
+def _whole(block: Windows, found: Found) -> Found:
+    """Give what was found of each window of a block, to be changed."""
+    form = (block.values.shape[0], len(block.lo))
+    return np.array(np.broadcast_to(found[0], form)), np.array(np.broadcast_to(found[1], form))
+
+
+def _names(series: Series, block: Windows) -> Callable[[int, int], str]:
+    """Say of which metric a window of a block is, by its row and its place in that."""
     labels, start = series
-    return labels.take(np.arange(start, start + block.shape[0])).values(METRIC_NAME)
+    names = labels.take(np.arange(start, start + block.shape[0])).values(METRIC_NAME)
+    if len(block.values) > 1 or len(names) == 1:
+        return lambda row, _: names[row]
+    return lambda _, at: names[at // block.shape[1]]  # the series lie end to end in one row
 
 
 def _evaluated(window: Window, start_ms: int, *, smooth: bool) -> Cell:
@@ -87,11 +94,7 @@ def _evaluated(window: Window, start_ms: int, *, smooth: bool) -> Cell:
         window.warn(notes.mixed(window.name))
         return None
     histograms, counter = window.histograms, name != "delta"
-    hints = [one.hint for one in histograms]
-    if counter and Hint.GAUGE in hints:
-        window.warn(notes.no_counter(window.name))
-    if not counter and (hints[0], hints[-1]) != (Hint.GAUGE, Hint.GAUGE):
-        window.warn(notes.no_gauge(window.name))
+    window.warn_of_kind(histograms, counter=counter)
     if any(one.custom != histograms[0].custom for one in histograms):
         window.warn(notes.mixed_buckets(window.name))
         return None
@@ -139,17 +142,15 @@ def interpolated(
     native = query.histograms.where(wide.values)
     if native is None:
         return found
-    form = (wide.values.shape[0], len(wide.lo))
-    names = _names(series, wide)
-    values, present = np.array(np.broadcast_to(found[0], form)), np.array(np.broadcast_to(found[1], form))
+    values, present = _whole(wide, found)
+    name_of = _names(series, wide)
     for row, at in zip(*(part.tolist() for part in np.nonzero(present)), strict=True):
         checkpoint()
         seen = slice(int(wide.lo[at]), int(wide.hi[at]))
         kinds = native[row, seen]
         if not kinds.any():
             continue
-        name = names[row if form[0] > 1 or len(names) == 1 else at // wide.shape[1]]
-        cell = _at(query, node, (wide, near), (row, at), name, kinds)
+        cell = _at(query, node, (wide, near), (row, at), name_of(row, at), kinds)
         present[row, at] = cell is not None
         if cell is not None:
             values[row, at] = cell

@@ -3,6 +3,10 @@
 source  Prometheus 3.5, util/annotations/annotations.go; what is reconciled and what collides as of 3.8
 """
 
+from watchkeeper.model.histogram import Histogram
+from watchkeeper.model.histogram_sum import Combined
+from watchkeeper.query.promql.annotations import Annotations
+from watchkeeper.query.promql.ast import Expr
 from watchkeeper.query.promql.lexer import go_quote
 
 MIXED_AGGREGATION = "encountered a mix of histograms and floats for aggregation"
@@ -63,3 +67,12 @@ def collision(operation: str) -> str:
 def reconciled(operation: str) -> str:
     """Custom buckets of different bounds."""
     return f"mismatched custom buckets were reconciled during {operation}"
+
+
+def told(annotations: Annotations, found: Combined, operation: str, place: Expr) -> Histogram:
+    """Say what combining histograms brought to light, and give what came of it."""
+    if found.collision:
+        annotations.warn(collision(operation), place)
+    if found.reconciled:
+        annotations.inform(reconciled(operation), place)
+    return found.histogram

@@ -12,7 +12,7 @@ from watchkeeper.model.frame import Floats, Times
 from watchkeeper.model.histogram import Hint
 from watchkeeper.model.labels import Ints
 from watchkeeper.query.promql.functions import over_time
-from watchkeeper.query.promql.histogram_columns import Columns
+from watchkeeper.query.promql.histogram_columns import Columns, hints_of_sums
 from watchkeeper.query.promql.matrix import Mask
 from watchkeeper.query.promql.windows import Windows
 
@@ -125,12 +125,8 @@ def _hints(hints: Ints, lo: Ints, hi: Ints) -> Ints | None:
         return np.full(len(lo), hints[0])
     before = np.zeros((len(Hint), len(hints) + 1), np.int64)
     np.cumsum(hints == np.arange(len(Hint))[:, None], axis=1, out=before[:, 1:])
-    there = before[:, hi] > before[:, lo]
-    if (there[Hint.RESET] & there[Hint.NO_RESET]).any():
-        return None
-    alone = there.sum(axis=0) == 1
-    found = np.where(there[Hint.GAUGE], Hint.GAUGE, np.where(alone, there.argmax(axis=0), Hint.UNKNOWN))
-    return np.asarray(found)
+    found, contradicting = hints_of_sums(before[:, hi] > before[:, lo])
+    return None if contradicting.any() else found
 
 
 _GAUGES = {"rate": False, "increase": False, "irate": False, "delta": True}

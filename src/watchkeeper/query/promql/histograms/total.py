@@ -13,7 +13,7 @@ from watchkeeper.model.frame import Floats
 from watchkeeper.model.histogram import Hint, Histogram
 from watchkeeper.model.histogram_sum import Combined, IncompatibleSchemas, rebound
 from watchkeeper.model.labels import Ints
-from watchkeeper.query.promql.histogram_columns import Columns, columns_of
+from watchkeeper.query.promql.histogram_columns import Columns, columns_of, hints_of_sums
 from watchkeeper.query.promql.matrix import Mask
 from watchkeeper.query.promql.precise import CONDITION_MAX, compensated
 
@@ -57,9 +57,8 @@ def grouped(columns: Columns, starts: Ints, *, mean: bool) -> tuple[Columns, Mas
             bulk = np.add.reduceat(np.abs(numbers), starts, axis=0)
             alone = ~(bulk <= CONDITION_MAX * np.abs(whole)).all(axis=1)
     kinds = np.stack([np.add.reduceat(columns.hints == hint, starts) > 0 for hint in Hint])
-    alone |= kinds[Hint.RESET] & kinds[Hint.NO_RESET]
-    single = np.where(kinds.sum(axis=0) == 1, kinds.argmax(axis=0), Hint.UNKNOWN)
-    hints = np.where(kinds[Hint.GAUGE], Hint.GAUGE, single)
+    hints, contradicting = hints_of_sums(kinds)
+    alone |= contradicting
     return columns.of(whole / sizes if mean else whole, hints), np.asarray(alone & (sizes[:, 0] > 1))
 
 

@@ -6,7 +6,7 @@ any is looked at for itself.
 source  Prometheus 3.5, promql/functions.go
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,6 +67,13 @@ class Window:
 
     def inform(self, message: str) -> None:
         self.query.notes.inform(message, self.place)
+
+    def warn_of_kind(self, histograms: Sequence[Histogram], *, counter: bool) -> None:
+        """Warn of a gauge among what should be a counter, and of a counter at an end of what should be a gauge."""
+        if counter and any(one.hint is Hint.GAUGE for one in histograms):
+            self.warn(notes.no_counter(self.name))
+        if not counter and any(one.hint is not Hint.GAUGE for one in (histograms[0], histograms[-1])):
+            self.warn(notes.no_gauge(self.name))
 
     def was_reset(self, number: int, now: Histogram, before: Histogram) -> bool:
         """Tell whether the counter was reset at a sample of this window; asked of neighbouring windows once."""
@@ -143,27 +150,33 @@ def apply(query: Query, node: Call, ranges: RangeVector, function: Callable[[Win
     blocks = [block if part is None else part.floats() for block, part in zip(ranges.blocks, parted, strict=True)]
     values, present = RangeVector(ranges.labels, blocks, ranges.steps).apply(function)
     names = ranges.labels.values(METRIC_NAME)
-    handler = HANDLERS.get(node.name, _ignored)
     start = 0
     for block, part in zip(ranges.blocks, parted, strict=True):
         if part is not None:
             steps = block.shape[1]
             for row in np.unique(np.flatnonzero(part.counts) // steps).tolist():
                 checkpoint()
+                here = values[start + row], present[start + row]
                 whole = _whole(query, node, part, row)
                 if whole is not None:
-                    values[start + row, whole[1]] = query.histograms.cells_of(whole[0])
-                    present[start + row] = whole[1]
-                    continue
-                for step, window in _windows(query, node, part, row, names[start + row]):
-                    made = handler(window)
-                    if handler is not _ignored:
-                        present[start + row, step] = made is not None
-                    if made is not None:
-                        cell = query.histograms.cell(made) if isinstance(made, Histogram) else made
-                        values[start + row, step] = cell
+                    here[0][whole[1]] = query.histograms.cells_of(whole[0])
+                    here[1][:] = whole[1]
+                else:
+                    _one_by_one(query, _windows(query, node, part, row, names[start + row]), here)
         start += block.shape[0]
     return values, present
+
+
+def _one_by_one(query: Query, windows: Iterator[tuple[int, Window]], found: Found) -> None:
+    """Evaluate windows of a series each for itself, in place of what was found of floats."""
+    values, present = found
+    for step, window in windows:
+        handler = HANDLERS.get(window.node.name, _ignored)
+        made = handler(window)
+        if handler is not _ignored:
+            present[step] = made is not None
+        if made is not None:
+            values[step] = query.histograms.cell(made) if isinstance(made, Histogram) else made
 
 
 def has_floats(query: Query, ranges: RangeVector) -> bool:
@@ -272,11 +285,7 @@ def _instant(window: Window) -> Cell:
         window.warn(notes.mixed(window.name))
         return None
     first, second = window.histograms[-2:]
-    hints = (first.hint, second.hint)
-    if counter and Hint.GAUGE in hints:
-        window.warn(notes.no_counter(window.name))
-    if not counter and hints != (Hint.GAUGE, Hint.GAUGE):
-        window.warn(notes.no_gauge(window.name))
+    window.warn_of_kind([first, second], counter=counter)
     moved = second
     if not counter or not was_reset(second, first):
         try:
@@ -300,9 +309,7 @@ def _sum(window: Window) -> Cell:
     except IncompatibleSchemas:
         window.warn(notes.mixed_buckets(window.name))
         return None
-    if found.collision:
-        window.warn(notes.collision("aggregation"))
-    return window.tell(found, "aggregation")
+    return notes.told(window.query.notes, found, "aggregation", window.place)
 
 
 def _count_pairs(
