@@ -3,11 +3,13 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 from tests.notify.peer import Hook, Server, call, ours, program, real
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.peer
 
@@ -189,7 +191,14 @@ def posted(pair: tuple[Server, Server]) -> list[tuple[str, str, Any, Any]]:
     for path, body in POSTS:
         theirs, mine = (plain(call("POST", f"{one.url}/api/v2{path}", body.encode())) for one in pair)
         answers.append((path, body, mine, theirs))
+    for server in pair:
+        wait_until("the muted group's first flush: from then on it is known to be muted", partial(_knows_muted, server))
     return answers
+
+
+def _knows_muted(server: Server) -> bool:
+    every, heard = (call("GET", f"{server.url}/api/v2/alerts/groups{query}") for query in ("", "?muted=false"))
+    return len(orjson.loads(heard[1])) < len(orjson.loads(every[1]))
 
 
 def plain(answer: tuple[int, bytes]) -> tuple[int, Any]:

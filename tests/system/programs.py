@@ -196,5 +196,6 @@ class Watchkeeper:
 
     def value(self, expr: str) -> float:
         """Give the value of an expression with one element."""
-        (one,) = self.query(expr)
-        return float(one["value"][1])
+        found = self.query(expr)
+        assert len(found) == 1, found
+        return float(found[0]["value"][1])
