@@ -93,7 +93,6 @@ TIMERS = [
     Scenario(
         "only-text-changes", {0: _said("one", **A), 2.4: _said("two", **A), 4.4: _both(_said("3", **A), _post(B))}
     ),
-    Scenario("said-twice-at-once", {0: _both(_said("first", **A), _said("second", **A))}),
 ]
 GROUPS = [
     Scenario("no-grouping", {0: _post({**A, **ONE}, {**B, **TWO})}, route={"group_by": []}),
