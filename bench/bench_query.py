@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -55,20 +55,26 @@ QUERIES = {
 
 @dataclass
 class Server:
-    """A program that answers Prometheus' HTTP API."""
+    """A program that answers Prometheus' HTTP API; it is asked over one connection, as browsers and Grafana do."""
 
     name: str
     process: subprocess.Popen[bytes]
     port: int
+    _kept: HTTPConnection | None = None
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=_REQUEST_S)
+        kept, self._kept = self._kept, None
+        connection = kept or HTTPConnection("127.0.0.1", self.port, timeout=_REQUEST_S)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             text = answer.read()
-        finally:
+        except (OSError, HTTPException):
             connection.close()
+            if kept is None:
+                raise
+            return self.ask(method, path, body, headers)  # it had been idle for too long
+        self._kept = connection
         assert answer.status < 300, (self.name, path, answer.status, text[:300])
         return text
 
