@@ -1,10 +1,12 @@
 """The command line, as typed; commands that ask a server are tried in tests/system."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.peers import PEERS
 
 from watchkeeper.app.cli import cli
 from watchkeeper.store.state.db import StateStore
@@ -44,6 +46,69 @@ def test_check_of_good_files_says_what_it_read() -> None:
     status, text = _run("check", Path(__file__).parents[2] / "examples" / "first-alert")
     assert (status, text.splitlines()[-1]) == (0, "SUCCESS")
     assert "rules: 2 in 1 file" in text
+
+
+_TWICE = "groups: [{name: g, rules: [{record: a, expr: '1'}, {record: a, expr: '2'}]}]"
+_SLOW = "{global: {scrape_interval: 6m}, scrape_configs: [{job_name: a}, {job_name: b, scrape_interval: 5m}]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "status", "told"),
+    [
+        ("my.rules", "groups: [{name: g, rules: [{record: a, expr: '1'}]}]", 0, "1 rules found"),
+        (
+            "my.rules",
+            "groups: [{name: g, rules: [{record: a, expr: 'sum('}]}]",
+            2,
+            "my.rules:1: groups[0].rules[0].expr",
+        ),
+        ("routes.yml", "{route: {receiver: a}, receivers: [{name: a}]}", 0, "receivers: 1"),
+        ("routes.yml", "{route: {receiver: b}, receivers: [{name: a}]}", 2, "routes.yml:1: route.receiver"),
+        ("tests.yml", "tests: []", 2, "watchkeeper test rules"),
+        ("scrape.yml", "scrape_configs: [{job_name: a}]", 0, "scrape configs: 1"),
+        ("scrape.yml", "scrape_config: []", 2, "scrape.yml:1: scrape_config: got an unknown field"),
+    ],
+)
+def test_check_of_a_file_goes_by_what_is_in_it(tmp_path: Path, name: str, text: str, status: int, told: str) -> None:
+    (tmp_path / name).write_text(text)
+    got, shown = _run("check", tmp_path / name)
+    assert (got, told in shown) == (status, True), shown
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    ("kind", "text", "flags"),
+    [
+        ("rules", _TWICE, ()),
+        ("rules", _TWICE, ("--lint-fatal",)),
+        ("rules", _TWICE, ("--lint-fatal", "--lint=none")),
+        ("rules", _TWICE, ("--lint-fatal", "--lint=all")),
+        ("rules", "groups: [{name: g, owner: me}]", ()),
+        ("rules", "groups: [{name: g, owner: me}]", ("--ignore-unknown-fields",)),
+        ("config", _SLOW, ("--lint-fatal",)),
+        ("config", _SLOW, ("--lint-fatal", "--lint=too-long-scrape-interval")),
+        ("config", _SLOW, ("--lint=all",)),
+    ],
+)
+def test_lint_and_verdict_are_promtools(tmp_path: Path, kind: str, text: str, flags: tuple[str, ...]) -> None:
+    path = tmp_path / "f.yml"
+    path.write_text(text)
+    words = [str(PEERS / "promtool"), "check", kind, *flags, str(path)]
+    theirs = subprocess.run(words, capture_output=True, text=True)
+    status, shown = _run("check", *flags, path)
+    assert status == {0: 0, 1: 2, 3: 3}[theirs.returncode], (shown, theirs)
+    for words_of_both in ("duplicate rule", "data point will be marked as stale - job: a, interval: 6m"):
+        assert (words_of_both in shown) == (words_of_both in theirs.stdout + theirs.stderr)
+
+
+def test_check_of_several_files_fails_when_one_is_bad(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(_TWICE)
+    (tmp_path / "b.yml").write_text("groups: x")
+    status, shown = _run("check", tmp_path / "a.yml", tmp_path / "b.yml", "--lint-fatal")
+    assert status == 2
+    assert [line for line in shown.splitlines() if line.startswith("Checking")] == [
+        f"Checking {tmp_path / name}" for name in ("a.yml", "b.yml")
+    ]
 
 
 def test_check_finds_a_bad_dashboard(tmp_path: Path) -> None:

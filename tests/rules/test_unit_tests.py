@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from watchkeeper.rules.unit_tests import junit, run_unit_tests
+from watchkeeper.rules.unit_test_report import in_colours, junit
+from watchkeeper.rules.unit_tests import Options, run_unit_tests
 
 CELERY = Path(__file__).parents[3] / "shared/alert_rules/upstream/celery-exporter"
 RULES = """
@@ -96,6 +97,12 @@ CASES: dict[str, dict[str, object]] = {
         **expr("vector(1)", "0", {"value": 1}),
     },
     "equal to the last digits": expr("0.1 + 0.2", "0", {"value": 0.30000000000000004}),
+    "but for the last digits": expr("0.1 + 0.2", "0", {"value": 0.3}),
+    "alert without a name": alert("5m", name=""),
+    "alert without a name after a failure": {
+        "input_series": [UP],
+        "alert_rule_test": [{"eval_time": "1m", "alertname": "Always"}, {"eval_time": "2m"}, {"eval_time": "1m"}],
+    },
     "histogram": expr(
         "sizes",
         "0",
@@ -208,24 +215,69 @@ def test_our_built_in_rules_do_what_they_should() -> None:
     assert [failure for outcome in run_unit_tests(paths) for failure in outcome.failures] == []
 
 
-def test_failure_shows_what_was_expected_and_got(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, [{"name": "two things", **alert("5m"), **expr("doubled", "1m", {"labels": "x", "value": 2})}]
-    )
+def promtools_failures(promtool: str, path: Path) -> list[str]:
+    """Give promtool's lines, without empty ones between failures and the names that only alerts have."""
+    done = subprocess.run([promtool, "test", "rules", path.name], cwd=path.parent, capture_output=True, text=True)
+    return [line for line in done.stderr.splitlines()[1:] if line and not line.startswith("    name:")]
+
+
+@pytest.mark.peer
+def test_failures_read_as_promtools(promtool: str, tmp_path: Path) -> None:
+    shown = ["not yet, but expected", "fires, not expected", "other annotation", "no such alert, but expected"]
+    shown += ["wrong value", "wrong labels", "one too many", "other histogram", "but for the last digits"]
+    shown += ["alert without a name", "alert without a name after a failure", "nothing"]
+    two = expr("1 / 0", "0", {"value": 123456789.25}, {"labels": "b{x='y'}", "value": float("-inf")})
+    tests = [{"name": name.replace(" ", "-"), **CASES[name]} for name in shown] + [two]
+    path = write(tmp_path, tests)
     (outcome,) = run_unit_tests([path])
-    first, second = outcome.failures
-    assert first == (
-        "    name: two things,\n    alertname: Down, time: 5m,\n        exp:[],\n        got:[\n"
-        '            Labels:{alertname="Down", instance="b", job="a", severity="page"} Annotations:{summary="a 0"}]'
+    lines = [line for failure in outcome.failures for line in failure.splitlines() if not line.startswith("    name:")]
+    assert lines == promtools_failures(promtool, path)
+    assert len(lines) > 50
+    assert outcome.failures[0].startswith(
+        "    name: not-yet,-but-expected,\n    alertname: Down, time: 4m, \n        exp:[\n"
     )
-    assert second.endswith(
-        'expr: "doubled", time: 1m,\n        exp:[\n            x{} 2],\n        got:[\n            doubled{} 2]'
+
+
+def test_differences_are_shown_in_one_list(tmp_path: Path) -> None:
+    path = write(tmp_path, [CASES["other label"]])
+    (failure,) = run_unit_tests([path], Options(report=in_colours))[0].failures
+    assert '\x1b[0;31m-     "severity": "mail"\x1b[0m' in failure
+    assert '\x1b[0;32m+     "severity": "page"\x1b[0m' in failure
+    assert '\n                  "alertname": "Down",\n' in failure
+
+
+@pytest.mark.peer
+def test_debugging_shows_every_sample_as_promtool_does(promtool: str, tmp_path: Path) -> None:
+    path = write(tmp_path, [{"name": "one", "interval": "30s", **alert("2m")}])
+    told: list[str] = []
+    run_unit_tests([path], Options(debug=told.append))
+    done = subprocess.run(
+        [promtool, "test", "rules", "--debug", path.name], cwd=tmp_path, capture_output=True, text=True
     )
+    theirs = [line for line in done.stdout.splitlines() if line]
+    assert told[0] == theirs[0] == "DEBUG: Starting test one"
+    assert told[1].splitlines()[0] == theirs[1] == "DEBUG: Dump of all data (input_series and rules) at 2m1s:"
+    assert set(told[1].splitlines()) == {
+        line for line in theirs[1:] if not line.startswith("DEBUG: Test") and line != "  SUCCESS"
+    }
+    assert told[2].startswith("DEBUG: Test one finished, took ") and told[2].endswith("ms")
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("flags", [(), ("--ignore-unknown-fields",)])
+def test_fields_of_rule_files_that_are_not_known_are_refused_or_ignored(
+    promtool: str, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    path = write(tmp_path, [CASES["fires"]])
+    (tmp_path / "r.yml").write_text(RULES.replace("- name: alerts", "- name: alerts\n  owner: me"))
+    (outcome,) = run_unit_tests([path], Options(ignore_unknown=bool(flags)))
+    done = subprocess.run([promtool, "test", "rules", *flags, path.name], cwd=tmp_path, capture_output=True)
+    assert (not outcome.failures) == (done.returncode == 0) == bool(flags)
 
 
 def test_tests_are_chosen_by_name(tmp_path: Path) -> None:
     path = write(tmp_path, [{"name": "bad", **CASES["wrong value"]}, {"name": "good", **CASES["fires"]}])
-    assert run_unit_tests([path], only=lambda name: name == "good")[0].failures == ()
+    assert run_unit_tests([path], Options(only=lambda name: name == "good"))[0].failures == ()
 
 
 def test_results_are_written_as_junit_does(tmp_path: Path) -> None:

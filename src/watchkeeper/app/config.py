@@ -25,7 +25,7 @@ from watchkeeper.notify.alerting_settings import Alerting, AlertingConfig
 from watchkeeper.notify.settings import DEFAULT_CONFIG, AlertmanagerConfig, load_config
 from watchkeeper.rules.bundles import bundles
 from watchkeeper.rules.files import RuleFile, duplicates, read_rules
-from watchkeeper.rules.language import LOGQL
+from watchkeeper.rules.language import LOGQL, PROMQL, Language
 from watchkeeper.rules.quarantine import read_usable
 from watchkeeper.rules.slo import read_slos
 
@@ -101,21 +101,21 @@ class Loaded:
         return not self.files if wanted is None else wanted
 
 
-def load(where: Path | None, *, quarantine: bool = False) -> Loaded:
+def load(where: Path | None, *, quarantine: bool = False, ignore_unknown: bool = False) -> Loaded:
     """Read a folder (or the folder of a file, taking that file as prometheus.yml unless it has another's name).
 
-    quarantine  leave out rules that cannot be used (their files say which) instead of raising
-    raises      BadConfigs with every fault of every file; BadConfig when the place itself cannot be read
+    quarantine      leave out rules that cannot be used (their files say which) instead of raising
+    ignore_unknown  take fields of rule files that are not known
+    raises          BadConfigs with every fault of every file; BadConfig when the place itself cannot be read
     """
-    return _Reader(where, quarantine=quarantine).read()
+    return _Reader(where, quarantine=quarantine, ignore_unknown=ignore_unknown).read()
 
 
 class _Reader:
     """Reads file after file, gathering faults instead of stopping at the first."""
 
-    def __init__(self, where: Path | None, *, quarantine: bool) -> None:
-        self._where = where
-        self._read_rules = read_usable if quarantine else read_rules
+    def __init__(self, where: Path | None, *, quarantine: bool, ignore_unknown: bool) -> None:
+        self._where, self._quarantine, self._ignore_unknown = where, quarantine, ignore_unknown
         self._faults: list[BadConfig] = []
         self._notices: list[str] = []
         self._files: list[str] = []
@@ -134,7 +134,8 @@ class _Reader:
         rules += [one for path in slos if (one := self._tried(read_slos, path))]
         logs = self._matching(folder, own.watch.log_rules) if folder is not None else []
         rules += [one for path in logs if (one := self._tried(lambda path: self._read_rules(path, LOGQL), path))]
-        self._notices += duplicates(rules)
+        if self._quarantine:  # a check says it otherwise
+            self._notices += duplicates(rules)
         alertmanager = self._file(folder, ("alertmanager.yml", "alertmanager.yaml"), load_config)
         self._check_receivers(own, alertmanager or DEFAULT_CONFIG)
         promtail = self._file(folder, ("promtail.yml", "promtail.yaml"), _read_promtail)
@@ -152,6 +153,11 @@ class _Reader:
             tuple(self._notices),
             tuple(self._files),
         )
+
+    def _read_rules(self, path: Path, language: Language = PROMQL) -> RuleFile:
+        if self._quarantine:
+            return read_usable(path, language)
+        return read_rules(path, language, ignore_unknown=self._ignore_unknown)
 
     def _bundles(self, wanted: bool | tuple[str, ...]) -> list[Path]:
         """Give the files of the built-in rules that are switched on."""
@@ -204,7 +210,7 @@ class _Reader:
                 )
 
     def _read_prometheus(self, path: Path) -> PrometheusConfig:
-        document = _document(path)
+        document = document_of(path)
         content = document.content if isinstance(document.content, dict) else {}
         for name in ("remote_write", "remote_read"):
             if content.get(name):
@@ -220,7 +226,7 @@ class _Reader:
     def _with_scrape_files(self, config: PrometheusConfig, folder: Path) -> PrometheusConfig:
         extra = list(config.scrape_configs)
         for path in self._matching(folder, config.scrape_config_files):
-            more = self._tried(lambda one: _document(one).read_as(_ScrapeFile), path)
+            more = self._tried(lambda one: document_of(one).read_as(_ScrapeFile), path)
             extra += more.scrape_configs if more is not None else ()
         return config.model_copy(update={"scrape_configs": tuple(extra)})
 
@@ -248,7 +254,11 @@ def _check_jobs(prometheus: PrometheusConfig, document: Document) -> None:
         seen.add(config.job_name)
 
 
-def _document(path: Path) -> Document:
+def document_of(path: Path) -> Document:
+    """Read a file's YAML.
+
+    raises  BadConfig
+    """
     try:
         return parse(path.read_bytes(), str(path))
     except OSError as error:
@@ -256,8 +266,8 @@ def _document(path: Path) -> Document:
 
 
 def _read_own(path: Path) -> OwnSettings:
-    return _document(path).read_as(OwnSettings)
+    return document_of(path).read_as(OwnSettings)
 
 
 def _read_promtail(path: Path) -> PromtailConfig:
-    return _document(path).read_as(PromtailConfig)
+    return document_of(path).read_as(PromtailConfig)

@@ -6,7 +6,7 @@ text field is "010", and `no` is a word. Aliases, depth and size are bounded bef
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,16 +45,18 @@ class Document:
     content: Any
     lines: Mapping[Path, int]
 
-    def read_as(self, kind: type[SettingsT], at: Path = ()) -> SettingsT:
+    def read_as(self, kind: type[SettingsT], at: Path = (), *, ignore_unknown: bool = False) -> SettingsT:
         """Turn the file (or the part of it at a path) into settings.
 
+        ignore_unknown  leave out fields that are not known, instead of refusing them
         raises  BadConfigs with every fault: file, line, field, got, want
         """
         content = self.content
         for step in at:
             content = content[step]
         try:
-            return kind.model_validate({} if content is None else content)
+            extra: Literal["ignore"] | None = "ignore" if ignore_unknown else None
+            return kind.model_validate({} if content is None else content, extra=extra)
         except ValidationError as error:
             faults = [self._fault(at + tuple(fault["loc"]), fault) for fault in error.errors(include_url=False)]
             raise BadConfigs(faults) from None

@@ -128,16 +128,17 @@ class RuleFile:
         return sum(len(group.rules) for group in self.groups)
 
 
-def read_rules(path: Path, language: Language = PROMQL) -> RuleFile:
+def read_rules(path: Path, language: Language = PROMQL, *, ignore_unknown: bool = False) -> RuleFile:
     """Read and check one rule file.
 
+    ignore_unknown  take fields that are not known without effect, for files with more than rules in them
     raises  BadConfigs with every fault: file, line, field, what was got and wanted; BadConfig when it is no YAML
     """
     try:
         text = path.read_bytes()
     except OSError as error:
         raise BadConfig(str(path), 0, "", error.strerror or "an error", "a readable file") from error
-    return parse_rules(text, str(path), language)
+    return parse_document(parse(text, str(path)), language, ignore_unknown=ignore_unknown)
 
 
 def parse_rules(text: str | bytes, name: str, language: Language = PROMQL) -> RuleFile:
@@ -145,9 +146,9 @@ def parse_rules(text: str | bytes, name: str, language: Language = PROMQL) -> Ru
     return parse_document(parse(text, name), language)
 
 
-def parse_document(document: Document, language: Language = PROMQL) -> RuleFile:
+def parse_document(document: Document, language: Language = PROMQL, *, ignore_unknown: bool = False) -> RuleFile:
     """Check what a rule file's YAML holds; like `read_rules`."""
-    config = document.read_as(_FileConfig)
+    config = document.read_as(_FileConfig, ignore_unknown=ignore_unknown)
     faults = list(_faults(document, config.groups, language))
     if faults:
         raise BadConfigs(faults)
@@ -173,7 +174,7 @@ def duplicates(files: Iterable[RuleFile]) -> list[str]:
     return out
 
 
-def check_rules(paths: Iterable[Path]) -> list[RuleFile]:
+def check_rules(paths: Iterable[Path], *, ignore_unknown: bool = False) -> list[RuleFile]:
     """Read and check rule files, all of them.
 
     raises  BadConfigs with the faults of every file
@@ -182,7 +183,7 @@ def check_rules(paths: Iterable[Path]) -> list[RuleFile]:
     faults: list[BadConfig] = []
     for path in paths:
         try:
-            files.append(read_rules(path))
+            files.append(read_rules(path, ignore_unknown=ignore_unknown))
         except BadConfigs as error:
             faults += error.faults
         except BadConfig as error:

@@ -4,12 +4,13 @@ source  Prometheus docs, Unit testing for rules; promtool test rules
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from xml.etree import ElementTree as ET
 
+import numpy as np
 from pydantic import BeforeValidator
 
 from watchkeeper.model.document import Settings, parse, setting
@@ -19,7 +20,7 @@ from watchkeeper.model.errors import BadConfig, BadInput, WatchkeeperError
 from watchkeeper.model.gotemplate import format_float
 from watchkeeper.model.gotemplate.lexer import quote
 from watchkeeper.model.histogram import Histogram
-from watchkeeper.model.labels import LabelPairs, Labels, label_pairs
+from watchkeeper.model.labels import LabelPairs, label_pairs
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.literal import read_histogram, write_histogram
 from watchkeeper.query.promql.notation import Sample, as_stored, read_metric, read_samples
@@ -29,9 +30,16 @@ from watchkeeper.rules.files import Duration, LabelTexts, RuleFile, Text, check_
 from watchkeeper.rules.order import steady_names
 from watchkeeper.rules.rehearsal import RehearsalStore, StillClock
 from watchkeeper.rules.runner import RuleRunner
+from watchkeeper.rules.unit_test_report import (
+    Outcome,
+    Report,
+    TestOutcome,
+    braced,
+    plainly,
+    samples_differ,
+)
 
 _EVALUATIONS_MAX = 1_000_000
-_EXACT = 1e-13  # what the order of additions may change
 _Item = TypeVar("_Item")
 _Listed = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
 
@@ -115,68 +123,52 @@ class UnitTestFile(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class TestOutcome:
-    """What became of one test; its failures are texts for a person."""
+class Options:
+    """How to run tests, as promtool's flags say.
 
-    __test__ = False
-
-    name: str
-    failures: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one file of tests.
-
-    tests     those that ran
-    fault     why the file cannot be run at all
-    warnings  patterns that no rule file matches
+    only            says by a test's name whether to run it
+    report          how failures are written
+    ignore_unknown  whether rule files may have fields that are not known
+    debug           is told what goes on, if given: each test's begin and end, and all its samples
     """
 
-    path: str
-    tests: tuple[TestOutcome, ...] = ()
-    fault: str = ""
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """Texts for a person; empty when all passed."""
-        found = [
-            f"    name: {test.name},\n{failure}" if test.name else failure
-            for test in self.tests
-            for failure in test.failures
-        ]
-        return (self.fault, *found) if self.fault else tuple(found)
+    only: Callable[[str], bool] = lambda _: True
+    report: Report = plainly
+    ignore_unknown: bool = False
+    debug: Callable[[str], None] | None = None
 
 
-def run_unit_tests(paths: Sequence[Path], only: Callable[[str], bool] = lambda _: True) -> list[Outcome]:
-    """Run files of rule unit tests, one after the other.
-
-    only  says by a test's name whether to run it
-    """
-    return [_run_file(path, only) for path in paths]
+def run_unit_tests(paths: Sequence[Path], options: Options | None = None) -> list[Outcome]:
+    """Run files of rule unit tests, one after the other."""
+    return [_run_file(path, options or Options()) for path in paths]
 
 
-def _run_file(path: Path, only: Callable[[str], bool]) -> Outcome:
+def _run_file(path: Path, options: Options) -> Outcome:
     warnings: list[str] = []
     try:
-        config, files = _read(path, warnings)
+        config, files = _read(path, warnings, ignore_unknown=options.ignore_unknown)
     except (BadInput, OSError) as error:
         return Outcome(str(path), fault=str(error), warnings=tuple(warnings))
-    return Outcome(str(path), tuple(_run_tests(config, files, only)), warnings=tuple(warnings))
+    return Outcome(str(path), tuple(_run_tests(config, files, options)), warnings=tuple(warnings))
 
 
-def _run_tests(config: UnitTestFile, files: Sequence[RuleFile], only: Callable[[str], bool]) -> Iterator[TestOutcome]:
+def _run_tests(config: UnitTestFile, files: Sequence[RuleFile], options: Options) -> Iterator[TestOutcome]:
     for group in config.tests:
-        if only(group.name):
+        if options.only(group.name):
+            began_s = time.perf_counter()
+            if options.debug is not None:
+                options.debug(f"DEBUG: Starting test {group.name}")
             try:
-                failures = asyncio.run(_Trial(config, group, files).run())
+                failures = asyncio.run(_Trial(config, group, files, options).run())
             except WatchkeeperError as error:
                 failures = [str(error)]
+            if options.debug is not None:
+                took_ms = (time.perf_counter() - began_s) * 1000
+                options.debug(f"DEBUG: Test {group.name} finished, took {took_ms:.3f}ms")
             yield TestOutcome(group.name, tuple(failures))
 
 
-def _read(path: Path, warnings: list[str]) -> tuple[UnitTestFile, list[RuleFile]]:
+def _read(path: Path, warnings: list[str], *, ignore_unknown: bool) -> tuple[UnitTestFile, list[RuleFile]]:
     document = parse(path.read_bytes(), str(path))
     config = document.read_as(UnitTestFile)
     seen: set[str] = set()
@@ -192,14 +184,14 @@ def _read(path: Path, warnings: list[str]) -> tuple[UnitTestFile, list[RuleFile]
         if not matching:
             warnings.append(f"no file match pattern {path.parent / pattern}")
         found += matching
-    return config, check_rules(found)
+    return config, check_rules(found, ignore_unknown=ignore_unknown)
 
 
 class _Trial:
     """One test: a world of its own, from its first evaluation to its last."""
 
-    def __init__(self, config: UnitTestFile, group: TestGroup, files: Sequence[RuleFile]) -> None:
-        self._config, self._group = config, group
+    def __init__(self, config: UnitTestFile, group: TestGroup, files: Sequence[RuleFile], options: Options) -> None:
+        self._config, self._group, self._options = config, group, options
         self._every_ms = config.evaluation_interval or 60_000
         self._interval_ms = group.interval or self._every_ms
         order = {name: at for at, name in enumerate(config.group_eval_order)}
@@ -244,6 +236,9 @@ class _Trial:
             await self._runner.stop()
 
     async def _evaluate(self) -> list[str]:
+        nameless = next((case for case in self._group.alert_rule_test if not case.alertname), None)
+        if nameless is not None:
+            return [_nameless(nameless, self._group.name)]
         alerts = sorted(self._group.alert_rule_test, key=lambda case: case.eval_time)
         times = [case.eval_time for case in alerts] + [case.eval_time for case in self._group.promql_expr_test]
         last_ms = max(times, default=0)
@@ -259,7 +254,23 @@ class _Trial:
             here = (case for case in alerts if now_ms <= case.eval_time < now_ms + self._every_ms)
             failures += [failure for case in here if (failure := self._check_alerts(case))]
         failures += [failure for expr in self._group.promql_expr_test if (failure := self._check_expr(expr))]
+        if self._options.debug is not None:
+            self._options.debug(self._dump(last_ms))
         return failures
+
+    def _dump(self, last_ms: int) -> str:
+        """Show all samples, those of the input and those that rules wrote."""
+        end_ms = last_ms + 1000  # as promtool, which leaves out time 0
+        found = self._engine.instant(f'{{__name__!=""}}[{end_ms}ms]', end_ms)
+        lines = [f"DEBUG: Dump of all data (input_series and rules) at {format_duration(end_ms)}:"]
+        for row, labels in enumerate(found.labels.labels()):
+            lines.append(f"{braced(labels)} =>")
+            for step in np.flatnonzero(found.present[row]).tolist():
+                held: Sample = float(found.values[row, step])
+                if found.histograms and found.native()[row, step]:
+                    held = found.histogram(row, step)
+                lines.append(f"{_written(held)} @[{found.times[step]}]")
+        return "\n".join(lines)
 
     def _load(self) -> None:
         for one in self._group.input_series:
@@ -292,8 +303,8 @@ class _Trial:
         ]
         if sorted(got) == sorted(wanted):
             return ""
-        head = f"    alertname: {case.alertname}, time: {format_duration(case.eval_time)},"
-        return _difference(head, *([_shown_alert(*one) for one in sorted(side)] for side in (wanted, got)))
+        head = f"    alertname: {case.alertname}, time: {format_duration(case.eval_time)}, "
+        return self._options.report(head, sorted(wanted), sorted(got))
 
     def _check_expr(self, case: ExprCase) -> str:
         head = f"    expr: {quote(case.expr)}, time: {format_duration(case.eval_time)},"
@@ -305,67 +316,27 @@ class _Trial:
         except BadInput as error:
             return f"{head} err: {error}"
         wanted = [(read_metric(one.labels or "{}")[0], one.sample()) for one in case.exp_samples]
-        got.sort(key=lambda one: _shown_sample(*one))
-        wanted.sort(key=lambda one: _shown_sample(*one))
+        got.sort(key=lambda one: one[0])
+        wanted.sort(key=lambda one: one[0])
         if [labels for labels, _ in got] == [labels for labels, _ in wanted]:
             pairs = zip(got, wanted, strict=True)
             if all(self._equal(ours, theirs) for (_, ours), (_, theirs) in pairs):
                 return ""
-        return _difference(head, *([_shown_sample(*one) for one in side] for side in (wanted, got)))
+        return samples_differ(head, wanted, got)
 
     def _equal(self, got: Sample, wanted: Sample) -> bool:
         if isinstance(got, Histogram) or isinstance(wanted, Histogram):
             return _written(got) == _written(wanted)  # as promtool does: hints count
         if got == wanted or (got != got and wanted != wanted):  # noqa: PLR0124  # NaN
             return True
-        if self._config.fuzzy_compare:
-            return nearly_equal(got, wanted)
-        return abs(got - wanted) <= _EXACT * abs(wanted)
-
-
-def junit(outcomes: Sequence[Outcome]) -> bytes:
-    """Write outcomes as JUnit's XML, a suite a file, as promtool does."""
-    suites = ET.Element("testsuites")
-    for outcome in outcomes:
-        failed = sum(bool(test.failures) for test in outcome.tests)
-        counts = {
-            "tests": len(outcome.tests) or 1,
-            "failures": failed,
-            "errors": int(bool(outcome.fault)),
-            "skipped": 0,
-        }
-        numbers = {name: str(count) for name, count in counts.items()}
-        suite = ET.SubElement(suites, "testsuite", {"name": outcome.path, **numbers, "timestamp": ""})
-        if outcome.fault:
-            case = ET.SubElement(suite, "testcase", {"name": "unknown"})
-            ET.SubElement(case, "error").text = outcome.fault
-        for test in outcome.tests:
-            case = ET.SubElement(suite, "testcase", {"name": test.name})
-            for failure in test.failures:
-                ET.SubElement(case, "failure").text = failure
-    return ET.tostring(suites, "utf-8")
-
-
-def _difference(head: str, wanted: list[str], got: list[str]) -> str:
-    return f"{head}\n        exp:[{_lines(wanted)}],\n        got:[{_lines(got)}]"
-
-
-def _lines(items: list[str]) -> str:
-    return "".join(f"\n            {item}" for item in items)
-
-
-def _shown_alert(labels: Sequence[tuple[str, str]], annotations: Sequence[tuple[str, str]]) -> str:
-    return f"Labels:{_braced(dict(labels))} Annotations:{_braced(dict(annotations))}"
-
-
-def _shown_sample(labels: Sequence[tuple[str, str]], value: Sample) -> str:
-    named = dict(labels)
-    return f"{named.pop('__name__', '')}{_braced(named)} {_written(value)}"
+        return self._config.fuzzy_compare and nearly_equal(got, wanted)
 
 
 def _written(value: Sample) -> str:
     return write_histogram(value) if isinstance(value, Histogram) else format_float(value)
 
 
-def _braced(labels: Labels) -> str:
-    return "{" + ", ".join(f"{name}={quote(text)}" for name, text in labels.items()) + "}"
+def _nameless(case: AlertCase, test: str) -> str:
+    when = format_duration(case.eval_time)
+    told = f"an item under alert_rule_test misses required attribute alertname at eval_time {when}"
+    return f"{told} (in TestGroup {test})" if test else told

@@ -5,52 +5,67 @@ from pathlib import Path
 
 import click
 
+from watchkeeper.app.checking import DUPLICATE_RULES, LINTS, check_place
 from watchkeeper.app.cli import EXIT_FAILED, EXIT_USAGE
 from watchkeeper.app.commands.oncall import test_receiver
-from watchkeeper.app.config import Loaded, load
 from watchkeeper.model.errors import BadConfigs, BadInput
 from watchkeeper.model.pattern import compile_pattern
-from watchkeeper.show.dashboards import Dashboards
+
+_EXIT_LINT = 3  # promtool's
 
 
 @click.command()
-@click.argument("place", type=click.Path(path_type=Path), default=".", metavar="[PATH]")
-def check(place: Path) -> int:
-    r"""Say what is wrong in the files of a folder (or in one prometheus.yml), as `up` would.
+@click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.option(
+    "--lint",
+    "lints",
+    type=click.Choice(LINTS),
+    multiple=True,
+    default=(DUPLICATE_RULES,),
+    show_default=True,
+    help="What to look for in good files; repeatable.",
+)
+@click.option("--lint-fatal", is_flag=True, help="Exit with status 3 when --lint finds something.")
+@click.option("--ignore-unknown-fields", is_flag=True, help="Take fields of rule files that are not known.")
+def check(places: tuple[Path, ...], lints: tuple[str, ...], *, lint_fatal: bool, ignore_unknown_fields: bool) -> int:
+    r"""Say what is wrong in the files of a folder, as `up` would; or in single files.
 
-    Reads prometheus.yml and its rule files, alertmanager.yml, promtail.yml, watchkeeper.yml and dashboards/*.json.
-    Exit status 0 when all are good, 2 otherwise.
+    Of a folder (the current one by default): prometheus.yml and its rule files, alertmanager.yml, promtail.yml,
+    watchkeeper.yml and dashboards/*.json. A file is a rule file, an alertmanager.yml or a prometheus.yml, by what is
+    in it. Exit status 0 when all are good, 2 otherwise; 3 with --lint-fatal.
 
     \b
     watchkeeper check /etc/watchkeeper
+    watchkeeper check rules/*.yml --lint-fatal
     """
+    statuses = [
+        _checked(place, lints, lint_fatal=lint_fatal, ignore_unknown=ignore_unknown_fields)
+        for place in places or (Path(),)
+    ]
+    return EXIT_USAGE if EXIT_USAGE in statuses else max(statuses)
+
+
+def _checked(place: Path, lints: tuple[str, ...], *, lint_fatal: bool, ignore_unknown: bool) -> int:
+    click.echo(f"Checking {place}")
     try:
-        loaded = load(place)
+        checked = check_place(place, lints, ignore_unknown=ignore_unknown)
     except BadInput as error:
         faults = error.faults if isinstance(error, BadConfigs) else [error]
         click.secho("\n".join(map(str, faults)), fg="red", err=True)
         click.echo(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}", err=True)
         return EXIT_USAGE
-    dashboards = Dashboards([loaded.dashboards] if loaded.dashboards else [], builtin=None)
-    for fault in dashboards.errors.values():
+    for fault in checked.faults:
         click.secho(fault, fg="red", err=True)
-    for notice in loaded.notices:
+    for notice in (*checked.notices, *checked.lint):
         click.secho(notice, fg="yellow", err=True)
-    for line in _summary(loaded, dashboards):
+    for line in checked.told:
         click.echo(line)
-    return EXIT_USAGE if dashboards.errors else 0
-
-
-def _summary(loaded: Loaded, dashboards: Dashboards) -> list[str]:
-    rules = sum(file.rule_count for file in loaded.rule_files)
-    return [
-        f"files: {', '.join(loaded.files) or 'none: built-in configuration'}",
-        f"scrape configs: {len(loaded.prometheus.scrape_configs)}",
-        f"rules: {rules} in {len(loaded.rule_files)} {'file' if len(loaded.rule_files) == 1 else 'files'}",
-        f"receivers: {len(loaded.alertmanager.receivers)}",
-        f"dashboards: {len(dashboards.list())}",
-        "SUCCESS",
-    ]
+    if checked.faults:
+        return EXIT_USAGE
+    if checked.lint and lint_fatal:
+        return _EXIT_LINT
+    click.echo("SUCCESS")
+    return 0
 
 
 @click.group()
@@ -87,7 +102,18 @@ def test_promql(files: tuple[Path, ...]) -> int:
     "--run", "patterns", multiple=True, help="Only tests whose name this regular expression finds; repeatable."
 )
 @click.option("--junit", "report", type=click.Path(path_type=Path), help="Write the results as JUnit XML.")
-def test_rules(files: tuple[Path, ...], patterns: tuple[str, ...], report: Path | None) -> int:
+@click.option("--diff", is_flag=True, help="Show alerts that differ in one coloured list.")
+@click.option("--debug", is_flag=True, help="Show all samples of each test: those given, and those that rules wrote.")
+@click.option("--ignore-unknown-fields", is_flag=True, help="Take fields of rule files that are not known.")
+def test_rules(
+    files: tuple[Path, ...],
+    patterns: tuple[str, ...],
+    report: Path | None,
+    *,
+    diff: bool,
+    debug: bool,
+    ignore_unknown_fields: bool,
+) -> int:
     r"""Run unit tests of rules, in promtool's file format.
 
     Exit status 0 when every test of every file passes.
@@ -95,20 +121,30 @@ def test_rules(files: tuple[Path, ...], patterns: tuple[str, ...], report: Path 
     \b
     watchkeeper test rules alerts_test.yml
     watchkeeper test rules tests/*.yml --run '^disk' --junit report.xml
+    watchkeeper test rules alerts_test.yml --diff --debug
     """
-    from watchkeeper.rules.unit_tests import junit, run_unit_tests  # noqa: PLC0415 (`check` has no use for an engine)
+    from watchkeeper.rules.unit_test_report import in_colours, junit, plainly  # noqa: PLC0415
+    from watchkeeper.rules.unit_tests import Options, run_unit_tests  # noqa: PLC0415 (`check` needs no engine)
 
     chosen = [compile_pattern(pattern) for pattern in patterns]
-    outcomes = run_unit_tests(files, lambda name: not chosen or any(one.search(name) is not None for one in chosen))
+    options = Options(
+        only=lambda name: not chosen or any(one.search(name) is not None for one in chosen),
+        report=in_colours if diff else plainly,
+        ignore_unknown=ignore_unknown_fields,
+        debug=click.echo if debug else None,
+    )
+    outcomes = run_unit_tests(files, options)
     if report is not None:
         report.write_bytes(junit(outcomes))
     for outcome in outcomes:
         click.echo(f"Unit Testing:  {outcome.path}")
         for warning in outcome.warnings:
             click.secho(f"  WARNING: {warning}", fg="yellow", err=True)
-        for failure in outcome.failures:
-            click.secho(f"  {failure}", fg="red", err=True)
-        click.echo("  FAILED" if outcome.failures else "  SUCCESS")
+        if outcome.failures:
+            click.secho("  FAILED:", fg="red", err=True)
+            click.echo("\n".join(outcome.failures), err=True)
+        else:
+            click.echo("  SUCCESS")
     return EXIT_FAILED if any(outcome.failures for outcome in outcomes) else 0
 
 
