@@ -7,6 +7,8 @@ Loki has a metric for the same thing, its name is used, so that their dashboards
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 
+from watchkeeper.model.quantiles import Quantiles
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # in the text format they would be a third more series that nobody asks for
 REGISTRY = CollectorRegistry(auto_describe=True)
 
@@ -21,9 +23,9 @@ def gauge(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Gauge:
     return Gauge(name, help_text, labels, registry=REGISTRY)
 
 
-def summary(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Summary:
-    """Declare a summary of count and sum, without quantiles."""
-    return Summary(name, help_text, labels, registry=REGISTRY)
+def summary(name: str, help_text: str, labels: tuple[str, ...] = (), quantiles: tuple[float, ...] = ()) -> Summary:
+    """Declare a summary: count, sum, and quantiles of the last ten minutes if any are wanted."""
+    return Quantiles(name, help_text, labels, registry=REGISTRY, quantiles=quantiles)
 
 
 def histogram(

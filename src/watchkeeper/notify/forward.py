@@ -39,7 +39,10 @@ _errors = counter(
     "prometheus_notifications_errors", "Total number of sent alerts affected by errors.", ("alertmanager",)
 )
 _latency = summary(
-    "prometheus_notifications_latency_seconds", "How long it took to send alert notifications.", ("alertmanager",)
+    "prometheus_notifications_latency_seconds",
+    "Latency quantiles for sending alert notifications.",
+    ("alertmanager",),
+    quantiles=(0.5, 0.9, 0.99),
 )
 _dropped = counter(
     "prometheus_notifications_dropped", "Total number of alerts dropped due to errors when sending to Alertmanager."

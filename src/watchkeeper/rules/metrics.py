@@ -1,17 +1,18 @@
 """What the evaluation of rules counts, under Prometheus' names; the label is "<file>;<group>"."""
 
-from watchkeeper.model.metrics import counter, gauge, histogram
+from watchkeeper.model.metrics import counter, gauge, summary
 
-_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 _EVALUATIONS = counter("prometheus_rule_evaluations", "The total number of rule evaluations.", ("rule_group",))
 _FAILURES = counter(
     "prometheus_rule_evaluation_failures", "The total number of rule evaluation failures.", ("rule_group",)
 )
-_DURATION = histogram(
-    "prometheus_rule_evaluation_duration_seconds", "The duration for a rule to execute.", buckets=_BUCKETS
+_DURATION = summary(
+    "prometheus_rule_evaluation_duration_seconds", "The duration for a rule to execute.", quantiles=(0.5, 0.9, 0.99)
 )
-_GROUP_DURATION = histogram(
-    "prometheus_rule_group_duration_seconds", "The duration of rule group evaluations.", buckets=_BUCKETS
+_GROUP_DURATION = summary(
+    "prometheus_rule_group_duration_seconds",
+    "The duration of rule group evaluations.",
+    quantiles=(0.01, 0.05, 0.5, 0.9, 0.99),
 )
 _ITERATIONS = counter(
     "prometheus_rule_group_iterations",
