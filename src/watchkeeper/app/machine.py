@@ -18,13 +18,13 @@ log = structlog.get_logger(__name__)
 
 _PROGRAMS = ("prometheus", "alertmanager")  # whose dashboards and alerts ask for these
 _reloads_good = [
-    gauge(f"{program}_config_last_reload_successful", "Whether the last reload took in the files.")
+    gauge(f"{program}_config_last_reload_successful", "Whether the last configuration reload attempt was successful.")
     for program in _PROGRAMS
 ]
 _reloads_s = [
     gauge(
         f"{program}_config_last_reload_success_timestamp_seconds",
-        "Unix time of the last reload that took in the files.",
+        "Timestamp of the last successful configuration reload.",
     )
     for program in _PROGRAMS
 ]

@@ -6,7 +6,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,27 +16,56 @@ import watchkeeper
 from watchkeeper.model.metrics import REGISTRY
 
 _STARTED_S = time.time()
+_registered: "list[ProcessReadings]" = []
 
 
 class ProcessReadings(Collector):
-    """The process_* metrics of every Prometheus client, and watchkeeper_build_info."""
+    """The process_* metrics of every Prometheus client, and what was built and whether it is ready.
+
+    ready  says whether everything has started
+    """
+
+    def __init__(self, ready: Callable[[], bool]) -> None:
+        self.ready = ready
 
     def collect(self) -> Iterator[Metric]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily(
-            "process_cpu_seconds", "User and system CPU time spent.", usage.ru_utime + usage.ru_stime
+            "process_cpu_seconds", "Total user and system CPU time spent in seconds.", usage.ru_utime + usage.ru_stime
         )
-        yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory size.", resident_bytes())
-        yield GaugeMetricFamily("process_start_time_seconds", "Unix time at which the process started.", _STARTED_S)
-        yield GaugeMetricFamily("process_max_fds", "Most files it may open.", _files_max())
+        yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory size in bytes.", resident_bytes())
+        yield GaugeMetricFamily(
+            "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", _STARTED_S
+        )
+        yield GaugeMetricFamily("process_max_fds", "Maximum number of open file descriptors.", _files_max())
         yield GaugeMetricFamily("process_threads", "Threads in the process.", threading.active_count())
         if (open_files := _open_files()) is not None:
-            yield GaugeMetricFamily("process_open_fds", "Files it has open.", open_files)
+            yield GaugeMetricFamily("process_open_fds", "Number of open file descriptors.", open_files)
         build = GaugeMetricFamily(
             "watchkeeper_build_info", "Constant 1; labels tell the version.", labels=["version", "pythonversion"]
         )
         build.add_metric([watchkeeper.__version__, platform.python_version()], 1)
         yield build
+        yield _prometheus_build()
+        told = "Whether Prometheus startup was fully completed and the server is ready for normal operation."
+        yield GaugeMetricFamily("prometheus_ready", told, float(self.ready()))
+
+
+def _prometheus_build() -> Metric:
+    """Give what dashboards of Prometheus look for to find its instances."""
+    values = {
+        "version": watchkeeper.__version__,
+        "revision": f"watchkeeper-{watchkeeper.__version__}",
+        "branch": "HEAD",
+        "goversion": "",
+        "goos": sys.platform,
+        "goarch": platform.machine(),
+        "tags": "",
+    }
+    told = "A metric with a constant '1' value labeled by version, revision and branch, as Prometheus has it."
+    build = GaugeMetricFamily("prometheus_build_info", told, labels=[*values])
+    build.add_metric([*values.values()], 1)
+    return build
 
 
 def resident_bytes() -> float:
@@ -60,8 +89,9 @@ def _open_files() -> int | None:
         return None
 
 
-def register_readings() -> None:
-    """Add the readings to the process's metrics, once."""
-    if not getattr(register_readings, "done", False):
-        REGISTRY.register(ProcessReadings())
-        register_readings.done = True  # type: ignore[attr-defined]
+def register_readings(ready: Callable[[], bool]) -> None:
+    """Add the readings to the process's metrics, once; the last who says whether it is ready counts."""
+    if not _registered:
+        _registered.append(ProcessReadings(ready))
+        REGISTRY.register(_registered[0])
+    _registered[0].ready = ready

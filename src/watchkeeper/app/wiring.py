@@ -206,7 +206,7 @@ def build(loaded: Loaded, options: Options) -> Machine:
         tailer.apply(now.tails)
         shelf.point([now.dashboards] if now.dashboards else [])
 
-    register_readings()
+    register_readings(lambda: standing.ready)
     if has("collect"):
         _watch_without_http(scraper, loaded, net.listen)
 

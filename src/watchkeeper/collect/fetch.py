@@ -34,7 +34,9 @@ _ACCEPT = {
 
 _USER_AGENT = f"watchkeeper/{__version__}"
 
-_over_size = counter("prometheus_target_scrapes_exceeded_body_size_limit", "Scrapes refused for a body too large")
+_over_size = counter(
+    "prometheus_target_scrapes_exceeded_body_size_limit", "Total number of scrapes that hit the body size limit"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ from watchkeeper.model.metrics import counter
 
 log = structlog.get_logger(__name__)
 
-_exceeded = counter("prometheus_target_scrape_pool_exceeded_target_limit", "Times a pool found more than its limit")
+_exceeded = counter(
+    "prometheus_target_scrape_pool_exceeded_target_limit",
+    "Total number of times scrape pools hit the target limit, during sync or config reload.",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,37 @@ _OWN_LAYOUTS_MAX = 1000  # a target's series with times of their own form a few 
 
 _QUIET_SCRAPES = 10
 
-_over_samples = counter("prometheus_target_scrapes_exceeded_sample_limit", "Scrapes refused for too many samples")
-_over_labels = counter("prometheus_target_scrape_pool_exceeded_label_limits", "Scrapes refused for too many labels")
-_duplicates = counter(
-    "prometheus_target_scrapes_sample_duplicate_timestamp", "Samples of a scrape that named a series a second time"
+_over_samples = counter(
+    "prometheus_target_scrapes_exceeded_sample_limit",
+    "Total number of scrapes that hit the sample limit and were rejected.",
 )
+_over_labels = counter(
+    "prometheus_target_scrape_pool_exceeded_label_limits",
+    "Total number of times scrape pools hit the label limits, during sync or config reload.",
+)
+_duplicates = counter(
+    "prometheus_target_scrapes_sample_duplicate_timestamp",
+    "Total number of samples rejected due to duplicate timestamps but different values.",
+)
+
+_refused = {
+    "duplicate sample for timestamp": _duplicates,
+    "out of order sample": counter(
+        "prometheus_target_scrapes_sample_out_of_order",
+        "Total number of samples rejected due to not being out of the expected order.",
+    ),
+    "out of bounds": counter(
+        "prometheus_target_scrapes_sample_out_of_bounds",
+        "Total number of samples rejected due to timestamp falling outside of the time bounds.",
+    ),
+}
+
+
+def count_refused(refused: Mapping[str, int]) -> None:
+    """Count samples of a scrape that the store did not take, by its reasons."""
+    for reason, number in refused.items():
+        if reason in _refused:
+            _refused[reason].inc(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import structlog
 
 from watchkeeper.collect.fetch import Fetch, Fetched, HttpFetch, LocalFetch, local_fetch
 from watchkeeper.collect.pool import Found, Pool
+from watchkeeper.collect.pool_metrics import count_metadata, pool_began, pool_ended, pool_synced
 from watchkeeper.collect.relabel import Relabel
 from watchkeeper.collect.settings import GlobalConfig, ScrapeConfig, ScrapeSettings, complete
 from watchkeeper.collect.target_loop import Health, TargetLoop
@@ -21,15 +22,11 @@ from watchkeeper.model.duration import format_duration
 from watchkeeper.model.errors import BadInput, Refused
 from watchkeeper.model.frame import MetricMetadata
 from watchkeeper.model.labels import Labels, fingerprint
-from watchkeeper.model.metrics import gauge
 
 log = structlog.get_logger(__name__)
 
 _LOOK_AT_FILES_S = 5.0
 _SYNC_S = 1.0
-
-_pools_gauge = gauge("prometheus_target_scrape_pools", "Scrape pools that there are")
-_targets_gauge = gauge("prometheus_target_scrape_pool_targets", "Targets of a pool", ("scrape_job",))
 
 
 class Scraper:
@@ -98,10 +95,12 @@ class Scraper:
             for config in completed:
                 old = self._pools.get(config.job_name)
                 if old is None or old.config != config or old.root != self._root:
+                    pool_began(config.job_name, reloaded=old is not None)
                     self._pools[config.job_name] = Pool(config, self._root)
                     changed.add(config.job_name)
             for name in self._pools.keys() - set(names):
                 del self._pools[name]
+                pool_ended(name)
             if self._running:
                 await self._settle(changed)
 
@@ -177,7 +176,7 @@ class Scraper:
         """Make the running loops those that the pools and discoveries ask for; `changed` pools have new settings."""
         for pool in [self._pools[name] for name in changed if name in self._pools]:
             await asyncio.to_thread(pool.finder.refresh)
-        self._found = {name: pool.find() for name, pool in self._pools.items()}
+        self._found = {name: self._sought(pool) for name, pool in self._pools.items()}
         wanted = {(name, number) for name, found in self._found.items() for number in found.targets}
         ended = [key for key in self._loops if key not in wanted and key not in self._local]
         await asyncio.gather(*(self._end(key) for key in ended))
@@ -188,7 +187,15 @@ class Scraper:
         for key, (target, fetch, config) in self._local.items():
             if key not in self._loops:
                 self._begin(target, config, Relabel(()), fetch)
-        _pools_gauge.set(len(self._pools))
+
+    def _sought(self, pool: Pool) -> Found:
+        began_s, name = self._clock.monotonic_s(), pool.config.job_name
+        found = pool.find()
+        discovered = len(found.targets) + len(found.dropped) + len(found.refused)
+        took_s, limit = self._clock.monotonic_s() - began_s, pool.config.target_limit or 0
+        pool_synced(name, took_s, len(found.targets), discovered, len(found.refused), limit)
+        count_metadata(name, lambda: sum(len(loop.metadata) for (job, _), loop in self._loops.items() if job == name))
+        return found
 
     async def _end(self, key: tuple[str, int]) -> None:
         loop = self._loops.pop(key)
@@ -198,7 +205,6 @@ class Scraper:
 
     def _settle_pool(self, pool: Pool, found: Found, *, fresh: bool) -> None:
         name = pool.config.job_name
-        _targets_gauge.labels(name).set(len(found.targets))
         new = [target for number, target in found.targets.items() if (name, number) not in self._loops]
         if not fresh and not new and not found.error:
             return

@@ -8,9 +8,10 @@ import structlog
 
 from watchkeeper.collect.exposition import PROTOBUF, Exposed, ExpositionReader
 from watchkeeper.collect.fetch import Fetch, Fetched
+from watchkeeper.collect.pool_metrics import note_interval
 from watchkeeper.collect.protobuf_format import HistogramOptions
 from watchkeeper.collect.relabel import Relabel
-from watchkeeper.collect.rows import Counts, ScrapeFailed, TargetRows
+from watchkeeper.collect.rows import Counts, ScrapeFailed, TargetRows, count_refused
 from watchkeeper.collect.sample_text import BadBody
 from watchkeeper.collect.schedule import next_scrape_ms, scrape_time_ms
 from watchkeeper.collect.settings import ScrapeConfig, ScrapeSettings
@@ -66,6 +67,7 @@ class TargetLoop:
         self._fetch: Fetch | None = None
         self._rows: TargetRows | None = None
         self._task: asyncio.Task[None] | None = None
+        self._began_s: float | None = None
 
     def use(self, config: ScrapeConfig, relabel: Relabel, fetch: Fetch) -> None:
         """Take settings, at the beginning and when they change; what is stored goes on as it was."""
@@ -114,6 +116,9 @@ class TargetLoop:
         assert self._rows is not None
         assert self._fetch is not None
         rows_of, began = self._rows, self._clock.monotonic_s()
+        if self._began_s is not None:
+            note_interval(self.target.interval_ms, began - self._began_s)
+        self._began_s = began
         try:
             exposed = await self._expose(await self._fetch(self.target))
             duration_s = self._clock.monotonic_s() - began
@@ -147,7 +152,7 @@ class TargetLoop:
 
     def _store(self, rows: list[Row]) -> None:
         try:
-            self._writer.append(rows)
+            count_refused(self._writer.append(rows).refused)
         except Refused as refusal:
             log.warning("scrape_not_stored", instance=self.target.labels.get("instance", ""), error=str(refusal))
 

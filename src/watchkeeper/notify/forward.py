@@ -86,6 +86,9 @@ class _Set:
                 continue
             active[_url(kept)] = None
         self.urls = list(active)
+        for url in self.urls:  # counted from 0, so that rates are right from the first alert
+            _sent.labels(url)
+            _errors.labels(url)
 
 
 class Forwarder:

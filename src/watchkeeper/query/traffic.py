@@ -19,6 +19,7 @@ from watchkeeper.model.errors import Refused
 from watchkeeper.query.lanes import Lanes, lanes_of_machine
 from watchkeeper.query.limits import Budget, Canceled, TimedOut
 from watchkeeper.query.settings import QuerySettings
+from watchkeeper.query.timings import QUEUED
 
 _LOOK_S = 0.2  # how long a caller may be gone before it is noticed
 
@@ -104,6 +105,7 @@ class Traffic:
             await self._turn(asked, is_gone)
             asked.began_s = time.monotonic()
             _WAITED.inc(asked.waited_s)
+            QUEUED.observe(asked.waited_s)
             loop, context = asyncio.get_running_loop(), contextvars.copy_context()
             future = loop.run_in_executor(self._threads, context.run, self._in_lane, asked.budget, work)
             try:

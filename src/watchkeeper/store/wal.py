@@ -41,7 +41,7 @@ FSYNC_SECONDS = histogram("watchkeeper_wal_fsync_seconds", "How long fdatasync o
 WRITE_FAILURES = counter("watchkeeper_wal_write_failures", "Appends that the disk did not take.", ("wal",))
 SYNC_FAILURES = counter("watchkeeper_wal_sync_failures", "Failed calls of fdatasync; each seals a segment.", ("wal",))
 DAMAGED = counter("watchkeeper_wal_damaged", "Damaged places found in the log; the rest was read on.", ("wal",))
-CORRUPTIONS = counter("prometheus_tsdb_wal_corruptions", "Damaged places found in the log of the samples.")
+CORRUPTIONS = counter("prometheus_tsdb_wal_corruptions", "Total number of WAL corruptions.")
 MISSING = counter("watchkeeper_wal_missing_records", "Records lost to damage, by their sequence numbers.", ("wal",))
 
 

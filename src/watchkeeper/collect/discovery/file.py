@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 _BYTES_MAX = 16 << 20
 _FILES_MAX = 10_000
 
-_errors = counter("prometheus_sd_file_read_errors", "Files of targets that could not be read")
+_errors = counter("prometheus_sd_file_read_errors", "The number of File-SD read errors.")
 
 
 @dataclass(slots=True)

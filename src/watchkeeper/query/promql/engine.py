@@ -1,5 +1,6 @@
 """The door to PromQL: an expression and its moments in, a Result out."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,10 +29,12 @@ from watchkeeper.query.promql.tally import Tally
 from watchkeeper.query.promql.trace import Trace
 from watchkeeper.query.promql.windows import RangeVector
 from watchkeeper.query.settings import QuerySettings
+from watchkeeper.query.timings import EVALUATED, PREPARED, SAMPLES
 
-_SECONDS = metrics.histogram(
+_DURATION = metrics.histogram(
     "watchkeeper_query_duration_seconds", "How long PromQL queries took.", ("kind",), (0.001, 0.01, 0.1, 1, 10, 100)
 )
+_SECONDS = {kind: _DURATION.labels(kind) for kind in ("instant", "range")}
 
 
 @dataclass(slots=True)
@@ -133,11 +136,15 @@ class Engine:
 
     @contextmanager
     def _running(self, kind: str, terms: Terms | None) -> Iterator[Terms]:
-        chosen = terms or self.terms()
+        chosen, began_s = terms or self.terms(), time.perf_counter()
         try:
-            with _SECONDS.labels(kind).time(), looking(chosen.budget.check):
+            with looking(chosen.budget.check):
                 yield chosen
         finally:
+            took_s = time.perf_counter() - began_s
+            _SECONDS[kind].observe(took_s)
+            EVALUATED.observe(took_s)
+            SAMPLES.inc(chosen.budget.read_samples)
             chosen.budget.close()
 
     def ask(self, expr: str, time_ms: int) -> list[AlertSample]:
@@ -148,7 +155,9 @@ class Engine:
         return result.samples()
 
     def _run(self, text: str, steps: Steps, terms: Terms, *, instant: bool) -> Result:
+        began_s = time.perf_counter()
         expr = settled(self.parse(text), steps.start_ms, steps.end_ms, 0 if instant else steps.step_ms)
+        PREPARED.observe(time.perf_counter() - began_s)
         query = Query(
             self._reader, self.settings, steps, terms.lookback_ms, terms.budget, text, self._thinned, self._recent
         )

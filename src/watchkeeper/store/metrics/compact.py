@@ -14,7 +14,7 @@ import structlog
 from watchkeeper.model.errors import Damaged
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.model.matchers import match_table
-from watchkeeper.model.metrics import counter
+from watchkeeper.model.metrics import counter, histogram
 from watchkeeper.store.metrics.block import BlockWriter
 from watchkeeper.store.metrics.blocks import Block, Blocks, BlockView
 from watchkeeper.store.metrics.chunk import Columns
@@ -31,6 +31,11 @@ _PIECE_S = 0.02
 
 COMPACTIONS = counter(
     "prometheus_tsdb_compactions", "Total number of compactions that were executed for the partition."
+)
+SECONDS = histogram(
+    "prometheus_tsdb_compaction_duration_seconds",
+    "Duration of compaction runs",
+    buckets=tuple(float(1 << at) for at in range(14)),
 )
 FAILED = counter("prometheus_tsdb_compactions_failed", "Total number of compactions that failed for the partition.")
 

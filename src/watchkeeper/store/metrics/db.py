@@ -55,6 +55,7 @@ from watchkeeper.store.metrics.record import (
     encode_rows,
 )
 from watchkeeper.store.metrics.select import View
+from watchkeeper.store.metrics.shown import REPLAY_S, show
 from watchkeeper.store.metrics.upkeep import Upkeep
 from watchkeeper.store.room import Room
 from watchkeeper.store.settings import Keep, MetricSettings
@@ -107,6 +108,7 @@ class MetricDb:
         self.exemplars = ExemplarRing(settings.exemplars_max, self._log_exemplars)
         self._tombstones = Tombstones(files, f"{DIRECTORY}/tombstones")
         self._blocks = Blocks(files, f"{DIRECTORY}/blocks", self._symbols)
+        show(self._frames, self._blocks, self._wal, settings)
         self.recent = Recent(self._symbols, self._frames, self._blocks, self._tombstones, self._decoded)
         self._upkeep = Upkeep(
             self._frames,
@@ -154,6 +156,7 @@ class MetricDb:
             self._replaying = True
             await asyncio.to_thread(self._replay)
             self._replaying = False
+            REPLAY_S.set(self._clock.monotonic_s() - began)
         except BaseException:
             self._files.close(self._lock)
             raise
@@ -229,7 +232,7 @@ class MetricDb:
                 raise
             self._take(logged)
         self._samples += sum(verdict.stored for verdict in verdicts)
-        return sum_up(verdicts)
+        return sum_up(verdicts, with_histograms=any(row.histograms for row in rows))
 
     async def commit(self) -> None:
         """Return when all appended samples are on the disk; see MetricWriter.commit."""

@@ -23,12 +23,22 @@ from watchkeeper.model.labels import LabelPairs, Labels, label_pairs
 from watchkeeper.model.matchers import match_all
 from watchkeeper.model.metrics import counter, gauge
 
-APPENDED = counter("prometheus_tsdb_exemplar_exemplars_appended", "Exemplars kept.")
-OUT_OF_ORDER = counter("prometheus_tsdb_exemplar_out_of_order_exemplars", "Exemplars refused as out of order.")
+APPENDED = counter("prometheus_tsdb_exemplar_exemplars_appended", "Total number of appended exemplars.")
+OUT_OF_ORDER = counter(
+    "prometheus_tsdb_exemplar_out_of_order_exemplars",
+    "Total number of out of order exemplar ingestion failed attempts.",
+)
 TOO_LONG = counter("watchkeeper_exemplars_too_long", "Exemplars refused for labels of more than 128 characters.")
-IN_STORAGE = gauge("prometheus_tsdb_exemplar_exemplars_in_storage", "Exemplars that can be asked for.")
-WITH_EXEMPLARS = gauge("prometheus_tsdb_exemplar_series_with_exemplars_in_storage", "Series that have exemplars.")
-MOST = gauge("prometheus_tsdb_exemplar_max_exemplars", "How many exemplars are kept.")
+IN_STORAGE = gauge(
+    "prometheus_tsdb_exemplar_exemplars_in_storage", "Number of exemplars currently in circular storage."
+)
+WITH_EXEMPLARS = gauge(
+    "prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
+    "Number of series with exemplars currently in circular storage.",
+)
+MOST = gauge(
+    "prometheus_tsdb_exemplar_max_exemplars", "Total number of exemplars the exemplar storage can store, resizeable."
+)
 
 _HEAD = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")

@@ -11,7 +11,7 @@ import numpy as np
 
 from watchkeeper.model.errors import OverLimit
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols
-from watchkeeper.model.metrics import gauge
+from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.store.metrics.admission import Admission
 from watchkeeper.store.metrics.changes import Changes
 from watchkeeper.store.metrics.chunk import Columns
@@ -21,6 +21,8 @@ from watchkeeper.store.metrics.sealing import Sealer
 from watchkeeper.store.settings import MetricSettings
 
 SERIES = gauge("prometheus_tsdb_head_series", "Total number of series in the head block.")
+_CREATED = counter("prometheus_tsdb_head_series_created", "Total number of series created in the head")
+_REMOVED = counter("prometheus_tsdb_head_series_removed", "Total number of series removed in the head")
 
 _RENEW_COLUMNS_MIN = 256
 _RENEWED_MAX = 100_000
@@ -136,6 +138,7 @@ class Frames:
         self._current[frame.source] = new
         self._note_names(new, 0)
         self.series += new.width - frame.width
+        _REMOVED.inc(frame.width - new.width)
 
     def drop_before(self, time_ms: int) -> None:
         """Let go of chunks wholly older than a moment, and of frames that have nothing left."""
@@ -152,6 +155,7 @@ class Frames:
                 frame.retire()
                 del self._current[frame.source]
                 self.series -= frame.width
+                _REMOVED.inc(frame.width)
                 gone.append(frame)
         if gone:
             self._old = [frame for frame in self._old if not frame.is_empty]
@@ -179,6 +183,7 @@ class Frames:
         if len(fresh):
             frame.widen(table.take(fresh))
             self.series += len(fresh)
+            _CREATED.inc(len(fresh))
             self._recall(frame, before)
         self._current.setdefault(frame.source, frame)
         self._note_names(frame, before)

@@ -17,7 +17,7 @@ from watchkeeper.store.heap import trim
 from watchkeeper.store.metrics import copies
 from watchkeeper.store.metrics.blocks import Block, Blocks
 from watchkeeper.store.metrics.chunk import merge
-from watchkeeper.store.metrics.compact import Compactor, Pace, Stopped
+from watchkeeper.store.metrics.compact import SECONDS, Compactor, Pace, Stopped
 from watchkeeper.store.metrics.decoded import DecodedChunks
 from watchkeeper.store.metrics.deletion import Tombstone, Tombstones
 from watchkeeper.store.metrics.directory import DIRECTORY, INCOMING
@@ -240,7 +240,8 @@ class Upkeep:
 
     async def _rewrite(self, compactor: Compactor, door: Blocks, blocks: Sequence[Block], now_ms: int) -> bool:
         try:
-            number = await asyncio.to_thread(compactor.write, blocks, now_ms, self._pace)
+            with SECONDS.time():
+                number = await asyncio.to_thread(compactor.write, blocks, now_ms, self._pace)
         except Stopped:
             return False
         block = None if number is None else door.open(number)
