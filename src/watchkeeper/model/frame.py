@@ -145,6 +145,8 @@ class FrameSlice:
     values  float64[n_series, n_rows]; ABSENT where a series has no sample, STALE where it ended
     gaps    whether any value is ABSENT or STALE; when False, every cell is a sample
     histograms  what the cells of `values` that `is_histogram` stand for; empty when there are none
+    starts  int64[n_series, n_rows], since when each sample's counter counts, Unix ms, 0 where that is not known;
+            None when it is known of none
     """
 
     labels: LabelTable
@@ -152,6 +154,7 @@ class FrameSlice:
     values: Floats
     gaps: bool
     histograms: Sequence[Histogram] = ()
+    starts: Times | None = None
 
 
 class Selection(list[FrameSlice]):

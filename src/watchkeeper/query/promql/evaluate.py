@@ -37,6 +37,7 @@ from watchkeeper.query.promql.histograms import windows as histogram_windows
 from watchkeeper.query.promql.histograms.binary import negated
 from watchkeeper.query.promql.lexer import go_quote
 from watchkeeper.query.promql.matrix import Mask, Scalar, Text, Value, Vector, ever, nameless
+from watchkeeper.query.promql.starts import warn_of_overlaps
 from watchkeeper.query.promql.tally import Tally
 from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of, windows_over
 
@@ -182,6 +183,11 @@ def _call(query: Query, node: Call, steps: Steps) -> Value:
     if node.name == "timestamp" and isinstance(unwrapped(node.args[0]), VectorSelector):
         found = select.select_times(query, unwrapped(node.args[0]), steps)  # type: ignore[arg-type]
         return nameless(found)
+    if node.name == "start_timestamp":
+        selector = unwrapped(node.args[0])
+        if isinstance(selector, VectorSelector):
+            return nameless(select.select_starts(query, selector, steps))
+        return select.empty_vector(query, steps)  # an expression's values began nowhere
     if node.name == "info":
         base = evaluate(query, node.args[0], steps)
         assert isinstance(base, Vector)
@@ -221,6 +227,8 @@ def _range_call(query: Query, node: Call, steps: Steps) -> Vector:
         return answer if gone.any() else answer.take(np.zeros(0, np.int64))
     if node.name == "quantile_over_time" and histogram_windows.has_floats(query, ranges):
         rank.warn_of_quantile(query, node.args[0], numbers[0])
+    if node.name in ("rate", "increase", "irate"):
+        warn_of_overlaps(query, node, ranges)
     function = _with_numbers(table.RANGE[node.name], numbers)
     return _ranged(query, node, ranges.labels, *histogram_windows.apply(query, node, ranges, function))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from watchkeeper.model.frame import ABSENT, FrameSlice, MetricMetadata, cells_of, is_absent
+from watchkeeper.model.frame import ABSENT, FrameSlice, MetricMetadata, Times, cells_of, is_absent
 from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.labels import METRIC_NAME, Labels, LabelTable, Symbols, label_pairs
 from watchkeeper.model.matchers import Matcher, match_table
@@ -19,6 +19,7 @@ class MemoryReader:
     def __init__(self) -> None:
         self._symbols = Symbols()
         self._series: dict[tuple[tuple[str, str], ...], dict[int, float | Histogram]] = {}
+        self._starts: dict[tuple[tuple[str, str], ...], dict[int, int]] = {}
         self._frame: FrameSlice | None = None
 
     @property
@@ -28,6 +29,11 @@ class MemoryReader:
     def add(self, labels: Labels, samples: Samples) -> None:
         """Add samples to a series; a later sample of the same time replaces the earlier."""
         self._series.setdefault(label_pairs(labels), {}).update(samples)
+        self._frame = None
+
+    def add_starts(self, labels: Labels, starts: Mapping[int, int]) -> None:
+        """Say since when the counter of samples counts, by the times of these."""
+        self._starts.setdefault(label_pairs(labels), {}).update(starts)
         self._frame = None
 
     def names(self) -> set[str]:
@@ -45,8 +51,17 @@ class MemoryReader:
                 values[row, at] = renumbered(cells, len(held))
                 held += histograms
             labels = LabelTable.from_labels([dict(pairs) for pairs in self._series], self._symbols)
-            self._frame = FrameSlice(labels, times, values, gaps=True, histograms=held)
+            self._frame = FrameSlice(labels, times, values, True, held, self._started(times))
         return self._frame
+
+    def _started(self, times: Times) -> Times | None:
+        if not self._starts:
+            return None
+        starts = np.zeros((len(self._series), len(times)), np.int64)
+        for row, pairs in enumerate(self._series):
+            known = {at: start for at, start in self._starts.get(pairs, {}).items() if at in self._series[pairs]}
+            starts[row, np.searchsorted(times, list(known))] = list(known.values())
+        return starts
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[FrameSlice]:
         """Give the samples of the matching series in a range of time."""
@@ -59,7 +74,8 @@ class MemoryReader:
         if not some.any():
             return []
         values = np.ascontiguousarray(values[some])
-        return [FrameSlice(labels, frame.times[here], values, gaps=True, histograms=frame.histograms)]
+        starts = None if frame.starts is None else frame.starts[chosen, here][some]
+        return [FrameSlice(labels, frame.times[here], values, True, frame.histograms, starts)]
 
     def series(self, selectors: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> LabelTable:
         """Give the labels of the series that match any selector."""

@@ -16,7 +16,7 @@ from watchkeeper.model.errors import BadInput, WatchkeeperError
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.histogram import Hint, Histogram
 from watchkeeper.model.pattern import compile_pattern
-from watchkeeper.query.promql.ast import Type, VectorSelector
+from watchkeeper.query.promql.ast import Type
 from watchkeeper.query.promql.engine import Engine
 from watchkeeper.query.promql.lexer import unquote
 from watchkeeper.query.promql.memory import MemoryReader
@@ -31,7 +31,6 @@ from watchkeeper.query.promql.notation import (
     read_samples,
     with_custom_buckets,
 )
-from watchkeeper.query.promql.parser import parse, walk
 from watchkeeper.query.promql.result import Result
 from watchkeeper.query.settings import QuerySettings
 
@@ -40,13 +39,9 @@ _HINT = "counter_reset_hint:unknown"  # else an unknown hint is one that the scr
 _LOAD = re.compile(r"load(_with_nhcb)?\s+(\S+)\s*", re.ASCII)
 _INSTANT = re.compile(r"eval(_\w+)?\s+instant\s+(?:at\s+(\S+)\s+)?(.+)", re.DOTALL)
 _RANGE = re.compile(r"eval(_\w+)?\s+range\s+from\s+(\S+)\s+to\s+(\S+)\s+step\s+(\S+)\s+(.+)", re.DOTALL)
-
+_OFFSETS = re.compile(r"(_|[+-]?[\da-wyz]+?)([+-][\da-wyz]+)?(?:x(\d+))?", re.ASCII)
 
 Points = list[tuple[int, Sample]]
-
-
-class Unsupported(Exception):
-    """The script asks for something that is not there: start timestamps of samples."""
 
 
 @dataclass(slots=True)
@@ -81,7 +76,6 @@ class Script:
         self.name, self._settings = name, settings or QuerySettings(experimental_functions=True)
         self._lines = text.split("\n")
         self._reader = MemoryReader()
-        self._started = MemoryReader()  # series with start timestamps
         self.verdicts: list[Verdict] = []
 
     def run(self) -> list[Verdict]:
@@ -92,7 +86,7 @@ class Script:
         for number, command, block in self._commands():
             word = command.split(None, 1)[0]
             if word == "clear":
-                self._reader, self._started = MemoryReader(), MemoryReader()
+                self._reader = MemoryReader()
             elif word in ("load", "load_with_nhcb"):
                 self._load(command, block)
             elif word.startswith("eval"):
@@ -127,7 +121,9 @@ class Script:
         for line in block:
             key, rest = read_metric(line)
             if rest.startswith("@st"):
-                self._started.add(dict(key), [(0, 1.0)])
+                offsets = enumerate(_read_offsets(rest.removeprefix("@st")))
+                starts = {at * step_ms: at * step_ms + one for at, one in offsets if one is not None}
+                self._reader.add_starts(dict(key), starts)
             else:
                 series[key] = [(at * step_ms, one) for at, one in enumerate(read_samples(rest)) if one is not None]
         native = with_custom_buckets(series) if found.group(1) else {}
@@ -146,26 +142,11 @@ class Script:
         assert found is not None
         expr = found.groups()[-1]
         verdict = Verdict(self.name, number, expr, "pass")
-        try:
-            self._refuse_started(expr)
-            expect = self._read_expectations(block, found.group(1) or "")
-            fault = self._compare(spans, instant, expr, expect)
-            if fault:
-                verdict.outcome, verdict.detail = "fail", fault
-        except Unsupported as reason:
-            verdict.outcome, verdict.detail = "unsupported", str(reason)
+        expect = self._read_expectations(block, found.group(1) or "")
+        fault = self._compare(spans, instant, expr, expect)
+        if fault:
+            verdict.outcome, verdict.detail = "fail", fault
         return verdict
-
-    def _refuse_started(self, expr: str) -> None:
-        try:
-            selectors: list[VectorSelector] = []
-            walk(parse(expr), lambda node: selectors.append(node) if isinstance(node, VectorSelector) else None)
-        except BadInput:
-            if "start_timestamp(" in expr:
-                raise Unsupported("start timestamps") from None
-            return
-        if any(self._started.select(node.matchers, 0, 0) for node in selectors):
-            raise Unsupported("start timestamps")
 
     def _compare(self, spans: re.Match[str] | None, instant: re.Match[str] | None, expr: str, expect: _Expect) -> str:
         engine = Engine(self._reader, self._settings)
@@ -223,6 +204,26 @@ class Script:
 
 def _at_margin(line: str) -> bool:
     return not line[0].isspace()
+
+
+def _read_offsets(text: str) -> list[int | None]:
+    """Expand start timestamps, in ms from their samples: -30s-1mx2 _ 0."""
+    offsets: list[int | None] = []
+    for word in text.split():
+        found = _OFFSETS.fullmatch(word)
+        if found is None:
+            raise BadInput(f"cannot read start timestamp {word!r}: want a duration, _, or a-bxn")
+        first, change, times = found.groups()
+        if first == "_":
+            offsets += [None] * int(times or 1)
+            continue
+        start_ms, step_ms = _offset_ms(first), _offset_ms(change or "0")
+        offsets += [start_ms + at * step_ms for at in range(int(times or 0) + 1)]
+    return offsets
+
+
+def _offset_ms(text: str) -> int:
+    return _time_ms(text.removeprefix("+")) if text.lstrip("+-") != "0" else 0
 
 
 def _time_ms(text: str) -> int:

@@ -14,6 +14,7 @@ from watchkeeper.query.promql import thinned
 from watchkeeper.query.promql.ast import MatrixSelector, VectorSelector, ms
 from watchkeeper.query.promql.context import Query, Steps
 from watchkeeper.query.promql.matrix import Mask, Vector, ever
+from watchkeeper.query.promql.starts import newest_starts
 from watchkeeper.query.promql.windows import RangeVector, Windows, windows_of
 
 
@@ -45,6 +46,11 @@ def select_times(query: Query, node: VectorSelector, steps: Steps) -> Vector:
     return _seen(_lookup(query, node, steps, _newest_times))
 
 
+def select_starts(query: Query, node: VectorSelector, steps: Steps) -> Vector:
+    """Give the start timestamp of the newest sample, in seconds, in place of its value; 0 where none is known."""
+    return _seen(_lookup(query, node, steps, _newest_starts))
+
+
 def _seen(vector: Vector) -> Vector:
     if vector.present.all():
         return vector
@@ -57,6 +63,8 @@ def _lookup(query: Query, node: VectorSelector, steps: Steps, pick: Callable[[Wi
     found = thinned.newest(query, node, steps, ends)
     if found is not None:
         labels, values, times, present = found
+        if pick is _newest_starts:
+            values = np.zeros(values.shape)
         return Vector(labels, times / 1000 if pick is _newest_times else values, present)
     ranges = _windows(query, node, steps, ends, query.lookback_ms, keep_stale=True)
     query.budget.charge(len(ranges.labels) * len(steps))
@@ -74,6 +82,10 @@ def _newest(windows: Windows) -> tuple[Floats, Mask]:
 def _newest_times(windows: Windows) -> tuple[Floats, Mask]:
     _, present = _newest(windows)
     return windows.by_row(windows.times_at(windows.last) / 1000), present
+
+
+def _newest_starts(windows: Windows) -> tuple[Floats, Mask]:
+    return newest_starts(windows)[0], _newest(windows)[1]
 
 
 def _of_one_moment(

@@ -109,6 +109,7 @@ sort_by_label_desc vt -1 v experimental
 sort_desc v 0 v
 sqrt v 0 v
 start - 0 s experimental
+start_timestamp v 0 v experimental
 step - 0 s experimental
 stddev_over_time m 0 v
 stdvar_over_time m 0 v

@@ -40,6 +40,7 @@ class Windows:
     grids    int64[f, c], where frames with the same windows lie one below the other: the times of each; `times` is then
              one of them, and functions ask times_at and times_of
     grid_of  int64[r], the frame of each row of such a stack
+    starts   int64[c], start timestamps of a ragged block's samples, 0 where there is none; None: of none (see starts)
     """
 
     values: Floats
@@ -52,6 +53,7 @@ class Windows:
     shape: tuple[int, int]
     grids: Times | None = None
     grid_of: Ints | None = None
+    starts: Times | None = None
 
     @property
     def counts(self) -> Ints:
@@ -185,7 +187,8 @@ def windows_of(
     known: list[_Bounds] = []
     many_steps = len(ends_ms) >= _DENSE_STEPS_MIN
     for frame in frames:
-        if frame.values.size < (_STACKED_CELLS_MIN if many_steps and not frame.gaps else _DENSE_CELLS_MIN):
+        cells_min = _STACKED_CELLS_MIN if many_steps and not frame.gaps else _DENSE_CELLS_MIN
+        if frame.values.size < cells_min or frame.starts is not None:
             small.append(frame)
             continue
         for part in _split(frame, keep_stale=keep_stale):
@@ -282,16 +285,27 @@ def _ragged(frames: list[FrameSlice], ends_ms: Ints, at_ms: Ints, range_ms: int,
     values = np.concatenate([frame.values.ravel() for frame in frames])
     of_grid = (np.cumsum(lengths) - lengths)[frame_of] - begin  # from a series' place to its frame's time column
     times = grid[np.arange(len(values)) + np.repeat(of_grid, rows)]
+    starts = _starts(frames)
     if any(frame.gaps for frame in frames):
         keep = ~_gaps(values, keep_stale)
+        starts = None if starts is None else starts[keep]
         before = np.concatenate([[0], np.cumsum(keep)])
         lo, hi, values, times = before[lo], before[hi], values[keep], times[keep]
     if not len(times):  # every index must stay valid
-        values, times = np.zeros(1), np.zeros(1, np.int64)
+        values, times, starts = np.zeros(1), np.zeros(1, np.int64), None
     shape = (len(frame_of), len(ends_ms))
     lo, hi = lo.ravel(), hi.ravel()
     ends, at = np.tile(ends_ms, shape[0]), np.tile(at_ms, shape[0])
-    return Windows(values[None, :], times, lo, np.maximum(lo, hi), ends, at, range_ms, shape)
+    return Windows(values[None, :], times, lo, np.maximum(lo, hi), ends, at, range_ms, shape, starts=starts)
+
+
+def _starts(frames: Sequence[FrameSlice]) -> Times | None:
+    """Put the start timestamps of many frames end to end, if any has some."""
+    if all(frame.starts is None for frame in frames):
+        return None
+    return np.concatenate(
+        [np.zeros(frame.values.size, np.int64) if frame.starts is None else frame.starts.ravel() for frame in frames]
+    )
 
 
 def _bounds(grid: Times, lengths: Ints, ends_ms: Ints, range_ms: int) -> tuple[Ints, Ints]:

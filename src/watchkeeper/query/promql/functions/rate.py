@@ -8,9 +8,11 @@ import numpy as np
 from watchkeeper.model.frame import Floats
 from watchkeeper.model.labels import Ints
 from watchkeeper.query.promql.matrix import Mask
+from watchkeeper.query.promql.starts import began_anew, usable
 from watchkeeper.query.promql.windows import Windows, count_pairs
 
 Found = tuple[Floats, Mask]
+Spans = tuple[Floats, Floats, Floats, Floats]
 _MARGIN, _TINY = 1 + 1e-9, 1e-300
 
 
@@ -33,7 +35,10 @@ def irate(windows: Windows) -> Found:
     """Give the increase per second between the last two samples."""
     before, last = np.maximum(windows.last - 1, 0), windows.last
     newest, older = windows.values.take(last, axis=1), windows.values.take(before, axis=1)
-    moved = np.where(newest < older, newest, newest - older)
+    fell = newest < older
+    if windows.starts is not None:
+        fell |= began_anew(windows.starts, windows.times).take(np.minimum(before, len(windows.times) - 2))
+    moved = np.where(fell, newest, newest - older)
     seconds = (windows.times_at(last) - windows.times_at(before)) / 1000
     moved /= windows.by_row(seconds)
     return moved, windows.filled(2)
@@ -54,8 +59,14 @@ def changes(windows: Windows) -> Found:
 
 
 def resets(windows: Windows) -> Found:
-    """Count how often the value went down."""
-    return count_pairs(windows, windows.values[:, 1:] < windows.values[:, :-1]), windows.filled()
+    """Count how often the value went down, or its counter began anew."""
+    return count_pairs(windows, _fell(windows)), windows.filled()
+
+
+def _fell(windows: Windows) -> Mask:
+    """Say between which neighbouring samples a counter was reset; bool[r, c - 1]."""
+    fell = windows.values[:, 1:] < windows.values[:, :-1]
+    return fell if windows.starts is None else fell | began_anew(windows.starts, windows.times)
 
 
 def _extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Found:
@@ -67,14 +78,32 @@ def _extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Found
         _add_resets(windows, moved)
     range_ms = windows.range_ms if per_second else 0
     spans = _spans(windows, first, last)
+    enough = windows.filled(2)
+    if counter and windows.starts is not None:
+        spans, known = _from_starts(windows, first, last, spans)
+        moved += np.where(known, begin, 0)
+        enough = enough | (windows.filled() & known)
     found = extrapolated(begin, moved, spans, range_ms, counter=counter, spans_of=windows.grid_of)
-    return found, windows.filled(2)
+    return found, enough
+
+
+def _from_starts(windows: Windows, first: Ints, last: Ints, spans: Spans) -> tuple[Spans, Mask]:
+    """Let windows begin where their first sample's counter did, if that is inside: it was zero there.
+
+    returns  the spans, and bool[w]: of which windows that is known
+    """
+    assert windows.starts is not None
+    start_ms = windows.starts.take(first)
+    known = usable(start_ms, windows.times.take(first), windows.ends_ms - windows.range_ms)
+    sampled, to_start, to_end, mean = spans
+    sampled = np.where(known, (windows.times.take(last) - start_ms) / 1000, sampled)
+    return (sampled, np.where(known, 0.0, to_start), to_end, mean), known
 
 
 def extrapolated(
     begin: Floats,
     moved: Floats,
-    spans: tuple[Floats, Floats, Floats, Floats],
+    spans: Spans,
     range_ms: int,
     *,
     counter: bool,
@@ -128,7 +157,7 @@ def _young(begin: Floats, moved: Floats, reach: Floats) -> tuple[Ints, ...]:
     return np.nonzero(found)
 
 
-def _spans(windows: Windows, first: Ints, last: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+def _spans(windows: Windows, first: Ints, last: Ints) -> Spans:
     """Give, in seconds and a window: sampled span, start to first sample, last sample to end, mean between samples."""
     begin_ms, end_ms = windows.times_at(first), windows.times_at(last)
     sampled = (end_ms - begin_ms) / 1000
@@ -143,7 +172,7 @@ def _add_resets(windows: Windows, moved: Floats) -> None:
     Resets are rare: only their places are kept, and only windows with one are summed again.
     """
     values = windows.values
-    fell = values[:, 1:] < values[:, :-1]
+    fell = _fell(windows)
     if not fell.any():
         return
     rows = np.nonzero(fell.any(axis=1))[0]

@@ -97,6 +97,13 @@ def extrapolation(
     return np.asarray((sampled + to_start + to_end) / sampled)
 
 
+def extrapolation_from(start_ms: int, times: Times, end_ms: int) -> float:
+    """Say by how much to multiply what moved since the counter began, inside the window."""
+    sampled, to_end = (int(times[-1]) - start_ms) / 1000, (end_ms - int(times[-1])) / 1000
+    between = (int(times[-1]) - int(times[0])) / 1000 / max(len(times) - 1, 1)
+    return (sampled + (between / 2 if to_end >= between * 1.1 else to_end)) / sampled
+
+
 def _instant(_name: str, series: Series) -> Found:
     there = series.hi - series.lo >= 2
     last = series.hi[there] - 1

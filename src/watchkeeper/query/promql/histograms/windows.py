@@ -22,6 +22,7 @@ from watchkeeper.query.promql.context import Query
 from watchkeeper.query.promql.histograms import notes, series
 from watchkeeper.query.promql.histograms.total import mean, total
 from watchkeeper.query.promql.matrix import Mask
+from watchkeeper.query.promql.starts import began_anew, usable
 from watchkeeper.query.promql.windows import RangeVector, Windows
 
 _OF_ANY = frozenset({
@@ -40,6 +41,7 @@ class Window:
     values  float64[n], cells of histograms among them
     native  bool[n]
     name    of the metric
+    starts  int64[n], start timestamps; None: there are none
     """
 
     query: Query
@@ -53,6 +55,7 @@ class Window:
     end_ms: int
     range_ms: int
     resets: dict[int, bool]
+    starts: Times | None = None
 
     @property
     def histograms(self) -> list[Histogram]:
@@ -79,8 +82,23 @@ class Window:
         """Tell whether the counter was reset at a sample of this window; asked of neighbouring windows once."""
         key = self.at + number
         if key not in self.resets:
-            self.resets[key] = was_reset(now, before)
+            self.resets[key] = was_reset(now, before) or self._began_anew(number)
         return self.resets[key]
+
+    def _began_anew(self, number: int) -> bool:
+        if self.starts is None:
+            return False
+        pair = slice(number - 1, number + 1)
+        return bool(began_anew(self.starts[pair], self.times[pair])[0])
+
+    def start_ms(self) -> int:
+        """Give the moment inside the window from which on the first sample's counter counts; 0 when none is known."""
+        if (
+            self.starts is None
+            or not usable(self.starts[:1], self.times[:1], np.array([self.end_ms - self.range_ms]))[0]
+        ):
+            return 0
+        return int(self.starts[0])
 
     def tell(self, found: Combined, operation: str) -> Histogram:
         """Say what had to be done to combine histograms."""
@@ -114,8 +132,9 @@ class _Parted:
         """Give the block without histograms."""
         kept = np.concatenate([[0], np.cumsum(~self.native)])
         values, times = self.values[~self.native], self.times[~self.native]
+        starts = None if self.block.starts is None else self.block.starts[~self.native]
         if not len(times):  # every index must stay valid
-            values, times = np.zeros(1), np.zeros(1, np.int64)
+            values, times, starts = np.zeros(1), np.zeros(1, np.int64), None
         series = self.block.shape[0] if len(self.block.lo) < len(self.lo) else 1
         return replace(
             self.block,
@@ -125,6 +144,7 @@ class _Parted:
             hi=kept[self.hi],
             ends_ms=np.tile(self.block.ends_ms, series),
             at_ms=np.tile(self.block.at_ms, series),
+            starts=starts,
         )
 
 
@@ -194,7 +214,7 @@ def _whole(query: Query, node: Call, part: _Parted, row: int) -> series.Found | 
     lo, hi = part.lo[here], part.hi[here]
     some = hi > lo
     begin, end = int(lo[some].min()), int(hi[some].max())
-    if not part.native[begin:end].all():
+    if part.block.starts is not None or not part.native[begin:end].all():
         return None
     columns = query.histograms.columns(part.values[begin:end])
     if columns is None:
@@ -221,6 +241,7 @@ def _windows(query: Query, node: Call, part: _Parted, row: int, name: str) -> It
         yield step, Window(
             query, node, place, name, lo,
             part.values[lo:hi], part.times[lo:hi], part.native[lo:hi], end_ms, part.block.range_ms, resets,
+            None if part.block.starts is None else part.block.starts[lo:hi],
         )  # fmt: skip
 
 
@@ -231,19 +252,27 @@ def _rate(window: Window) -> Cell:
     if window.is_mixed:
         window.warn(notes.mixed(window.name))
         return None
-    histograms = window.histograms
-    if len(histograms) < 2:
-        return None
+    histograms, times = window.histograms, window.times
     counter = window.node.name != "delta"
-    moved = moved_between(window, histograms, counter=counter)
+    start_ms = window.start_ms() if counter else 0
+    if len(histograms) < 2 and not start_ms:
+        return None
+    moved = moved_between(window, histograms, counter=counter) if len(histograms) > 1 else _nothing_of(histograms[0])
     if moved is None:
         return None
-    times = window.times
+    if start_ms:
+        moved = replace(window.tell(add(moved, histograms[0]), "addition"), hint=Hint.GAUGE)
+        factor = series.extrapolation_from(start_ms, times, window.end_ms)
+        return moved.times(factor / (window.range_ms / 1000) if window.node.name == "rate" else factor)
     spans = (times[:1], times[-1:], np.array([window.end_ms]), np.array([len(times) - 1]))
     counts = (np.array([histograms[0].count]), np.array([moved.count]))
     with np.errstate(all="ignore"):
         factor = float(series.extrapolation(spans, window.range_ms, *counts, counter=counter)[0])
     return moved.times(factor / (window.range_ms / 1000) if window.node.name == "rate" else factor)
+
+
+def _nothing_of(one: Histogram) -> Histogram:
+    return Histogram(0.0, 0.0, one.schema, bounds=one.bounds)
 
 
 def moved_between(window: Window, histograms: list[Histogram], *, counter: bool) -> Histogram | None:
@@ -252,8 +281,7 @@ def moved_between(window: Window, histograms: list[Histogram], *, counter: bool)
     if counter and any(one.hint is Hint.GAUGE for one in histograms):
         window.warn(notes.no_counter(window.name))
     if counter and window.was_reset(1, histograms[1], first):  # what the first one looks like is of no matter then
-        second = histograms[1]
-        first = Histogram(0.0, 0.0, second.schema, bounds=second.bounds)
+        first = _nothing_of(histograms[1])
     looked_at = [first, last, *(histograms[1:-1] if counter else ())]
     if any(one.custom != first.custom for one in looked_at):
         window.warn(notes.mixed_buckets(window.name))
@@ -287,7 +315,7 @@ def _instant(window: Window) -> Cell:
     first, second = window.histograms[-2:]
     window.warn_of_kind([first, second], counter=counter)
     moved = second
-    if not counter or not was_reset(second, first):
+    if not counter or not window.was_reset(len(window.times) - 1, second, first):
         try:
             moved = window.tell(subtract(second, first), "subtraction")
         except IncompatibleSchemas:
