@@ -49,8 +49,8 @@ def test_a_wrong_histogram_fails() -> None:
 
 
 def test_a_start_timestamp_that_cannot_be_read_is_named() -> None:
-    with pytest.raises(BadInput, match="cannot read start timestamp '-1q'"):
-        Script("x", "load 1m\n  a@st -1q\n  a 1\n").run()
+    with pytest.raises(BadInput, match="cannot read start timestamp '-1m-'"):
+        Script("x", "load 1m\n  a@st -1m-\n  a 1\n").run()
 
 
 def test_histograms_expand() -> None:
