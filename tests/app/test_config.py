@@ -141,3 +141,16 @@ def test_bundles_of_built_in_rules_are_chosen_by_name(tmp_path: Path) -> None:
     assert [Path(file.path).stem for file in loaded.rule_files] == ["redis", "host"]
     (fault,) = _faults(_files(tmp_path, watchkeeper="watch: {rules: [rediss]}"))
     assert "watch.rules: got 'rediss', want one of" in fault
+
+
+def test_alertmanagers_own_observing_is_checked_and_noticed(tmp_path: Path) -> None:
+    base = "{route: {receiver: a}, receivers: [{name: a}], "
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(base + "tracing: {endpoint: 'x:1'}, event_recorder: {file_outputs: [{path: /tmp/x}]}}")
+    assert [notice.split(": ", 1)[1] for notice in load(tmp_path).notices] == [
+        "tracing is not used: no traces are sent.",
+        "event_recorder is not used: the delivery ledger keeps events.",
+    ]
+    file.write_text(base + "tracing: {client_type: http}}")
+    with pytest.raises(BadConfigs, match="tracing endpoint must be set"):
+        load(tmp_path)

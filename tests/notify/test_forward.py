@@ -1,5 +1,6 @@
 """Alerts reach the Alertmanagers that prometheus.yml names, as a real Prometheus sends them."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,21 @@ def hook() -> Iterator[Hook]:
     made = Hook()
     yield made
     made.close()
+
+
+def test_requests_are_signed_for_aws_where_that_is_asked_for(hook: Hook) -> None:
+    async def go() -> None:
+        keys = {"region": "eu-west-1", "access_key": "AK", "secret_key": "SK"}
+        forwarder = await forwarding(config(at(hook, sigv4=keys)))
+        await forwarder.receive([alert(alertname="A", b="1")])
+        await forwarder.stop()
+        (got,) = hook.received
+        assert re.match(
+            r"AWS4-HMAC-SHA256 Credential=AK/\d{8}/eu-west-1/aps/aws4_request, SignedHeaders=content-type;host;x-amz-date",
+            got.headers["Authorization"],
+        )
+
+    run(go)
 
 
 def test_an_alert_is_posted_with_prometheus_fields_and_order(hook: Hook) -> None:

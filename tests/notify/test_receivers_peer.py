@@ -39,7 +39,18 @@ global: {{slack_api_url: '{url}/slack', opsgenie_api_url: '{url}/opsgenie/', ops
 route: {{receiver: all, group_wait: 1s, group_interval: 1s, repeat_interval: 1h, group_by: [alertname, severity]}}
 receivers:
 - name: all
-  webhook_configs: [{{url: '{url}/webhook'}}]
+  webhook_configs:
+  - {{url: '{url}/webhook'}}
+  - url: '{url}/payload'
+    max_alerts: 1
+    payload:
+      text: '{{{{ .Status }}}} {{{{ len .Alerts }}}}'
+      b: 1
+      a: [x, '{{{{ .CommonLabels | toJson }}}}']
+      words: ['1', 1e3, 010, 0o17, 0x1F, 0b11, 1_000, 1.0, .5, '+5', 'yes', 'off', '~', '', '#x', 'a #b', '@x',
+              '[x', '- x', 'k: [1, q: w]', '2026-01-02', ' sp ', "two\nlines", 12345678901234567890]
+  - {{url: '{url}/payload2', payload: '{{{{ . | toJson }}}}'}}
+  - {{url: '{url}/payload3', payload: ['{{{{ .GroupLabels.severity }}}}', null]}}
   discord_configs:
   - webhook_url: '{url}/discord'
   - {{webhook_url: '{url}/discord2',
@@ -65,7 +76,8 @@ receivers:
   - {{routing_key: rk, url: '{url}/pd'}}
   - {{routing_key: rk2, url: '{url}/pd2', severity: '{{{{ .CommonLabels.severity }}}}', class: k,
       component: co, group: g,
-      source: s, details: {{firing: 'x', nested: {{a: ['{{{{ .Status }}}}', 1]}}, more: '{{{{ len .Alerts }}}}'}},
+      source: s, details: {{firing: 'x', nested: {{a: ['{{{{ .Status }}}}', 1, 1.0, '']}},
+      more: '{{{{ len .Alerts }}}}', labels: '{{{{ .CommonLabels | toJson }}}}'}},
       images: [{{src: 'http://i/', alt: a}}], links: [{{href: 'http://l/', text: t}}, {{text: none}}]}}
   opsgenie_configs:
   - {{}}
@@ -90,6 +102,9 @@ receivers:
   - {{webhook_url: '{url}/matter2', channel: c,
       pretext: p, author_name: n, fields: [{{title: a, value: b, short: true}}],
       icon_emoji: e, footer: f, type: t, props: {{card: '**x**'}}, priority: {{priority: urgent, requested_ack: true}}}}
+  - {{webhook_url: '{url}/matter3', channel: c, text: t, fallback: left, icon_url: i,
+      attachments: [{{fallback: f, color: '{{{{ .Status }}}}', pretext: p, text: x, title: y, author_name: n, footer: o,
+                      fields: [{{title: a, value: b, short: true}}, {{title: c, value: d}}]}}, {{title: z}}, {{}}]}}
   incidentio_configs: [{{url: '{url}/incident', alert_source_token: tok}}]
   sns_configs:
   - {{api_url: '{url}/sns/', topic_arn: 'arn:aws:sns:us-east-2:123:topic', attributes: {{a: b}},
@@ -262,6 +277,7 @@ def told(recorder: Recorder, prefix: str) -> list[Any]:
 PATHS = (
     *("webhook", "discord", "discord2", "slack", "slack2", "slack3", "pd", "pd2", "opsgenie", "opsgenie2", "victorops"),
     *("wechat", "bottoken:1", "webex", "teams", "teams2", "rocket", "matter", "matter2", "incident", "sns", "jira"),
+    *("payload", "payload2", "payload3", "matter3"),
 )
 
 

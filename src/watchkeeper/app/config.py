@@ -137,6 +137,7 @@ class _Reader:
         if self._quarantine:  # a check says it otherwise
             self._notices += duplicates(rules)
         alertmanager = self._file(folder, ("alertmanager.yml", "alertmanager.yaml"), load_config)
+        self._notice(alertmanager, self._files[-1] if alertmanager else "", ("tracing", "event_recorder"))
         self._check_receivers(own, alertmanager or DEFAULT_CONFIG)
         promtail = self._file(folder, ("promtail.yml", "promtail.yaml"), _read_promtail)
         dashboards = folder / "dashboards" if folder is not None and (folder / "dashboards").is_dir() else None
@@ -216,12 +217,21 @@ class _Reader:
             if content.get(name):
                 raise document.fault((name,), "a section", f"none: {name} is not supported yet")
         config = document.read_as(PrometheusConfig)
-        for name in ("storage", "runtime", "otlp", "tracing"):
-            if getattr(config, name):
-                meaning = str(PrometheusConfig.model_fields[name].description).removeprefix("Noticed: ")
-                self._notices.append(f"{path}:{document.line((name,))}: {name} is not used: {meaning}")
+        self._notice(config, str(path), ("storage", "runtime", "otlp", "tracing"), document)
         _check_jobs(config, document)
         return config
+
+    def _notice(
+        self, config: Settings | None, path: str, names: Sequence[str], document: Document | None = None
+    ) -> None:
+        """Say of fields that are set that they have no effect, and why."""
+        if config is None:
+            return
+        for name in names:
+            if getattr(config, name):
+                meaning = str(type(config).model_fields[name].description).removeprefix("Noticed: ")
+                where = path if document is None else f"{path}:{document.line((name,))}"
+                self._notices.append(f"{where}: {name} is not used: {meaning}")
 
     def _with_scrape_files(self, config: PrometheusConfig, folder: Path) -> PrometheusConfig:
         extra = list(config.scrape_configs)

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from watchkeeper.model.errors import BadConfig, BadConfigs, BadInput
+from watchkeeper.model.go_yaml import resolved
 
 _BYTES_MAX = 16 << 20
 _DEPTH_MAX = 50
@@ -105,7 +106,9 @@ def parse(text: str | bytes, name: str) -> Document:
 
 
 def typed(text: str) -> Any:
-    """Read a YAML text for what it says: mappings, lists, texts, numbers, truth values, None.
+    """Read a YAML text for what it says to Go: mappings, lists, texts, numbers, truth values, None.
+
+    Keys that are no texts are left out of mappings, as in what Go makes of them for JSON.
 
     raises  BadInput when it is no YAML, or too large, deep or full of aliases
     """
@@ -119,20 +122,11 @@ def typed(text: str) -> Any:
 
 def _typed(node: Any) -> Any:
     if isinstance(node, yaml.MappingNode):
-        return {str(_typed(key)): _typed(value) for key, value in node.value}
+        pairs = [(_typed(key), value) for key, value in node.value]
+        return {key: _typed(value) for key, value in pairs if isinstance(key, str)}
     if isinstance(node, yaml.SequenceNode):
         return [_typed(one) for one in node.value]
-    kind, text = node.tag.rpartition(":")[2], node.value
-    try:
-        if kind == "int":
-            return int(text, 0)
-        if kind == "float":
-            return float(text)
-    except ValueError:  # what only YAML calls a number: 1:30, 0o7
-        return text
-    if kind == "bool":
-        return text.lower() in ("true", "yes", "on")
-    return None if kind == "null" else text
+    return node.value if node.style else resolved(node.value)
 
 
 def _build(text: str | bytes, name: str) -> tuple[Any, dict[Path, int]]:

@@ -1,6 +1,6 @@
 """prometheus.yml's `alerting`: the Alertmanagers that alerts are sent to, with Prometheus 3's names and defaults."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
@@ -8,6 +8,7 @@ from watchkeeper.collect.discovery_settings import DiscoverySettings, Duration, 
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.fields import Several
 from watchkeeper.net.http_config import HttpConfig
+from watchkeeper.notify.aws import SigV4
 
 
 def _version(value: str) -> str:
@@ -25,12 +26,13 @@ class AlertmanagersConfig(HttpConfig, DiscoverySettings):
     api_version: Annotated[str, AfterValidator(_version)] = setting("v2", "Version of their API: v2.")
     relabel_configs: Rules = setting((), "Rules over Alertmanagers.")
     alert_relabel_configs: Rules = setting((), "Rules over the alerts that they get.")
-    sigv4: Any = setting(None, "Not supported yet.")
+    sigv4: SigV4 | None = setting(None, "Sign requests as AWS wants it.")
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.sigv4 is not None:
-            raise ValueError("sigv4 is not supported yet")
+    def _one_way_in(self) -> Self:
+        if self.sigv4 is not None and (self.basic_auth or self.authorization or self.oauth2):
+            message = "at most one of basic_auth, authorization, oauth2, & sigv4 must be configured"
+            raise ValueError(message)
         return self
 
 

@@ -7,8 +7,10 @@ from pydantic import model_validator
 
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.fields import Secret, Several, Text
-from watchkeeper.notify.field_types import Duration, NotYet, SecretUrl
+from watchkeeper.notify.field_types import Duration, SecretUrl
 from watchkeeper.notify.receiver_settings import HttpReceiverSettings, default
+
+SLACK_POSTS = "https://slack.com/api/chat.postMessage"
 
 
 class SlackField(Settings):
@@ -101,15 +103,17 @@ class SlackConfig(HttpReceiverSettings):
     mrkdwn_in: Several[str] = setting((), "Fields with markup.")
     message_text: Text = setting("", "Text outside of the attachment.")
     actions: Several[SlackAction] = setting((), "Buttons.")
-    update_message: bool = setting(False, "Accepted when false: a message that is there is changed.")
+    update_message: bool = setting(
+        False, f"Whether a group's later news change its first message; a bot's, with api_url {SLACK_POSTS}."
+    )
     timeout: Duration = setting(0, "For the whole request; 0 is as long as the group has.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.api_url or self.api_url_file) and (self.app_token or self.app_token_file):
             raise ValueError("at most one of api_url/api_url_file & app_token/app_token_file must be configured")
-        if self.update_message:
-            raise ValueError("false: watchkeeper does not update messages yet")
+        if self.update_message and (self.api_url is None or self.api_url.get_secret_value() != SLACK_POSTS):
+            raise ValueError(f"update_message can only be used with bot tokens. api_url must be set to {SLACK_POSTS}")
         return self
 
 
@@ -302,6 +306,25 @@ class MattermostProps(Settings):
     card: Text = setting("", "Text shown in the side bar.")
 
 
+class MattermostAttachment(Settings):
+    """An attachment beside the text; nothing in it has a default."""
+
+    fallback: Text = setting("", "Text for those who see no attachment.")
+    color: Text = setting("", "Colour of the bar.")
+    pretext: Text = setting("", "Text above.")
+    text: Text = setting("", "Text.")
+    author_name: Text = setting("", "Author.")
+    author_link: Text = setting("", "Where that leads.")
+    author_icon: Text = setting("", "Picture beside the author.")
+    title: Text = setting("", "Title.")
+    title_link: Text = setting("", "Where it leads.")
+    fields: Several[AttachmentField] = setting((), "Fields.")
+    thumb_url: Text = setting("", "A small picture.")
+    footer: Text = setting("", "Text below.")
+    footer_icon: Text = setting("", "Picture beside it.")
+    image_url: Text = setting("", "A picture below.")
+
+
 class MattermostConfig(HttpReceiverSettings):
     """Posts to an incoming webhook of Mattermost."""
 
@@ -334,4 +357,6 @@ class MattermostConfig(HttpReceiverSettings):
     type: Text = setting("", "Type of the post.")
     props: MattermostProps | None = setting(None, "Further properties.")
     priority: MattermostPriority | None = setting(None, "How urgent it is.")
-    attachments: NotYet = setting(None, "Further attachments; not supported yet.")
+    attachments: Several[MattermostAttachment] = setting(
+        (), "Attachments; without any, the fields above from fallback to image_url are one."
+    )

@@ -181,7 +181,8 @@ class Deliverer:
             if reason is Reason.REPEAT and self._acks.cover(fingerprints(filter(is_firing, alerts))):
                 await self._log.prolong(key, self._clock.now_ms(), options.repeat_interval_ms)
                 return True
-            return await self._tell_now(way, flush, alerts, key, reason, turn)
+            kept = {} if entry is None or reason is Reason.FIRST else dict(entry.kept)
+            return await self._tell_now(way, flush, alerts, key, reason, turn, kept)
 
     @staticmethod
     def _reason(way: Integration, flush: Flush, alerts: tuple[Alert, ...], entry: LogEntry | None) -> Reason | None:
@@ -195,7 +196,14 @@ class Deliverer:
         )
 
     async def _tell_now(
-        self, way: Integration, flush: Flush, alerts: tuple[Alert, ...], key: LogKey, reason: Reason, turn: Turn
+        self,
+        way: Integration,
+        flush: Flush,
+        alerts: tuple[Alert, ...],
+        key: LogKey,
+        reason: Reason,
+        turn: Turn,
+        kept: dict[str, str],
     ) -> bool:
         options = flush.group.route.options
         wanted = alerts if way.config.send_resolved else tuple(one for one in alerts if is_firing(one))
@@ -208,6 +216,7 @@ class Deliverer:
             now_ms=flush.now_ms,
             external_url=self._external_url,
             timeout_s=flush.timeout_s,
+            kept=kept,
         )
         _notifications.labels(way.kind).inc()
         where = {
@@ -222,7 +231,7 @@ class Deliverer:
             return False
         told, firing = self._ledger.told(wanted, where, attempts), [one for one in alerts if is_firing(one)]
         now_ms, resolved = self._clock.now_ms(), fingerprints(one for one in alerts if not is_firing(one))
-        await self._log.record(key, now_ms, fingerprints(firing), resolved, options.repeat_interval_ms, told)
+        await self._log.record(key, now_ms, fingerprints(firing), resolved, options.repeat_interval_ms, told, kept)
         self._escalator.told(flush.group.route, firing, now_ms)
         return True
 

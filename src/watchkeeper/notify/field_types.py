@@ -96,11 +96,3 @@ def label_name(name: str) -> str:
 
 
 LabelName = Annotated[str, AfterValidator(label_name)]
-
-
-def _unsupported(value: Any) -> None:
-    if value not in (None, [], {}, ""):
-        raise ValueError("nothing here: watchkeeper does not support this field yet")
-
-
-NotYet = Annotated[None, PlainValidator(_unsupported)]

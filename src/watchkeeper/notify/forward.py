@@ -26,6 +26,7 @@ from watchkeeper.model.metrics import counter, gauge, summary
 from watchkeeper.net.client import Client, RequestOptions
 from watchkeeper.net.http_config import current_options
 from watchkeeper.notify.alerting_settings import AlertingConfig, AlertmanagersConfig, ForwardSettings
+from watchkeeper.notify.aws import Signer
 from watchkeeper.notify.gotext import json_bytes, rfc3339_ms
 
 log = structlog.get_logger(__name__)
@@ -66,6 +67,10 @@ class _Set:
     finder: Finder
     urls: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    signer: Signer | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.signer = None if self.config.sigv4 is None else Signer(self.config.sigv4)
 
     def find(self) -> None:
         """Take in what the discoveries find now."""
@@ -195,13 +200,18 @@ class Forwarder:
         except NotDelivered as failure:
             taken = [self._failed(url, len(alerts), str(failure)) for url in to.urls]
         else:
-            taken = await asyncio.gather(*(self._send_to_one(url, body, len(alerts), options) for url in to.urls))
+            ways = (self._send_to_one(to.signer, url, body, len(alerts), options) for url in to.urls)
+            taken = await asyncio.gather(*ways)
         return any(taken)
 
-    async def _send_to_one(self, url: str, body: bytes, count: int, options: RequestOptions) -> bool:
-        began_s = time.monotonic()
+    async def _send_to_one(
+        self, signer: Signer | None, url: str, body: bytes, count: int, options: RequestOptions
+    ) -> bool:
+        began_s, headers = time.monotonic(), _HEADERS
         try:
-            reply = await self._client.send("POST", url, body, _HEADERS, options)
+            if signer is not None:
+                headers = await signer.headers(self._client, url, body, "aps", _HEADERS["Content-Type"], options)
+            reply = await self._client.send("POST", url, body, headers, options)
         except NotDelivered as failure:
             return self._failed(url, count, str(failure))
         _latency.labels(url).observe(time.monotonic() - began_s)

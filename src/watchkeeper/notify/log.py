@@ -3,7 +3,7 @@
 source  github.com/prometheus/alertmanager, nflog and notify.DedupStage
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -90,13 +90,16 @@ class NotificationLog:
         resolved: frozenset[int],
         repeat_interval_ms: int,
         events: Sequence[Event] = (),
+        kept: Mapping[str, str] | None = None,
     ) -> None:
         """Note that an integration was told, with the ledger's steps that say so; durable when it returns.
+
+        kept  what the integration keeps of its message, for the next to the same group
 
         It counts in memory at once: when the disk fails, the entry is written later and nothing is sent twice.
         """
         expires_ms = now_ms + min(_RETENTION_MS, 2 * repeat_interval_ms)
-        entry = LogEntry(key, now_ms, expires_ms, firing, resolved)
+        entry = LogEntry(key, now_ms, expires_ms, firing, resolved, dict(kept or {}))
         self._entries[key] = entry
         self._others.discard(key)
         await self._write(_Record(entry, events))

@@ -1,7 +1,7 @@
 """What a receiver is told, and the means it has to pass it on."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ class Notification:
     alerts     in Alertmanager's order, without resolved ones when the integration does not want them
     now_ms     the moment they were taken; who has ended by then is resolved
     timeout_s  how long the attempt may take
+    kept       what the integration keeps of its last message to this group, for the next: its to change
     """
 
     receiver: str
@@ -29,6 +30,7 @@ class Notification:
     now_ms: int
     external_url: str
     timeout_s: float
+    kept: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, model_validator
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.fields import Secret, Several, Text, TextMap
 from watchkeeper.net.http_config import HttpConfig, TlsConfig
-from watchkeeper.notify.field_types import Duration, NotYet, SecretUrl
+from watchkeeper.notify.aws import SigV4
+from watchkeeper.notify.field_types import Duration, SecretUrl
 
 
 def default(name: str) -> str:
@@ -59,7 +60,9 @@ class WebhookConfig(HttpReceiverSettings):
     url_file: Text = setting("", "A file that holds where to.")
     max_alerts: int = setting(0, "At most so many alerts in a message; 0 is all.", ge=0)
     timeout: Duration = setting(0, "For the whole request; 0 is as long as the group has.")
-    payload: NotYet = setting(None, "A template of the body; not supported yet.")
+    payload: Any = setting(
+        None, "What to send instead: any tree; every text in it is a template, its result read as YAML."
+    )
 
 
 class InboxConfig(ReceiverSettings):
@@ -270,18 +273,6 @@ class PushoverConfig(HttpReceiverSettings):
     ttl: Duration = setting(0, "How long the message is kept; 0: for ever.")
     html: bool = setting(False, "Whether the text is HTML.")
     monospace: bool = setting(False, "Whether letters are of one width.")
-
-
-class SigV4(Settings):
-    """How requests to AWS are signed; with neither keys nor a profile, from the environment."""
-
-    region: Text = setting("", "Region.")
-    access_key: Text = setting("", "Access key.")
-    secret_key: Secret | None = setting(None, "Secret key.")
-    profile: Text = setting("", "A profile of ~/.aws/credentials.")
-    role_arn: NotYet = setting(None, "A role to take; not supported yet.")
-    external_id: NotYet = setting(None, "For the role; not supported yet.")
-    use_fips_sts_endpoint: bool = setting(False, "Accepted; matters for roles only.")
 
 
 class SnsConfig(HttpReceiverSettings):

@@ -1,6 +1,6 @@
 """alertmanager.yml, as Alertmanager 0.33 reads it.
 
-Fields keep the file's names. What watchkeeper does not do yet is refused by name (`NotYet`), never dropped in silence.
+Fields keep the file's names. What has no effect here is checked as there, and noticed when the file is read.
 
 source  Alertmanager docs, Configuration; verdicts compared with `amtool check-config`
 """
@@ -34,10 +34,10 @@ from watchkeeper.notify.field_types import (
     LabelRegexes,
     MatcherLines,
     MaybeDuration,
-    NotYet,
     SecretUrl,
 )
 from watchkeeper.notify.mute import NamedIntervals
+from watchkeeper.notify.observing_settings import EventRecorderConfig, TracingConfig
 from watchkeeper.notify.receiver_settings import (
     EmailConfig,
     HttpReceiverSettings,
@@ -225,8 +225,8 @@ class AlertmanagerConfig(Settings):
     templates: Several[str] = setting((), "Template files; * and ? may stand for characters.")
     mute_time_intervals: Several[NamedIntervals] = setting((), "Deprecated: time_intervals.")
     time_intervals: Several[NamedIntervals] = setting((), "Named time intervals.")
-    tracing: NotYet = setting(None, "Not supported yet.")
-    event_recorder: NotYet = setting(None, "Not supported yet.")
+    tracing: TracingConfig | None = setting(None, "Noticed: no traces are sent.")
+    event_recorder: EventRecorderConfig | None = setting(None, "Noticed: the delivery ledger keeps events.")
 
 
 DEFAULT_CONFIG = AlertmanagerConfig(

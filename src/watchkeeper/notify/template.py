@@ -73,6 +73,8 @@ def _matching(pattern: str) -> list[Path]:
 
 # -- functions
 
+_JSON_NAMES = {"NotificationReason": "notification_reason"}  # the others are as in Go, with a small first letter
+
 
 def _join(separator: str, values: Sequence[Any]) -> str:
     if isinstance(values, str) or not all(isinstance(one, str) for one in values):
@@ -82,7 +84,9 @@ def _join(separator: str, values: Sequence[Any]) -> str:
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, Record):
-        return {name[0].lower() + name[1:]: _as_json(one) for name, one in value.fields.items()}
+        return {
+            _JSON_NAMES.get(name) or name[0].lower() + name[1:]: _as_json(one) for name, one in value.fields.items()
+        }
     if isinstance(value, GoTime):
         return ZERO_TIME if value.time_ms == ZERO_MS else rfc3339(value.time_ms)
     if isinstance(value, Mapping):

@@ -6,15 +6,18 @@ source  Alertmanager docs, Notification template reference
 import html
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from math import isfinite
 from typing import Any, ClassVar
 
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.document import typed
 from watchkeeper.model.errors import BadInput, NotDelivered
-from watchkeeper.model.gotemplate import GoTime, Record, StringMap
+from watchkeeper.model.gotemplate import GoTime, Record, StringMap, format_float
 from watchkeeper.notify.notification import Notification, is_firing, status_of
 from watchkeeper.notify.payload import common, quote_regex
 from watchkeeper.notify.template import ZERO_MS, Templates
+
+_EXPONENT_FROM = 1e21  # Go writes smaller whole numbers without one
 
 
 class Pairs(list[Record]):
@@ -91,19 +94,28 @@ def data_of(notification: Notification) -> Record:
 
 
 def _inline(text: str) -> Any:
-    """Give what a text says as YAML; the text itself when that is a text or nothing."""
+    """Give what a text says as YAML, and so on with the texts in it; the text itself when that is a text.
+
+    Alertmanager also runs what it finds there as templates once more: a label could then write templates, so we do not.
+    """
     try:
         found = typed(text)
     except BadInput:
         return text
-    return text if found is None or isinstance(found, str) else _by_key(found)
+    return text if isinstance(found, str) else _within(found)
 
 
-def _by_key(value: Any) -> Any:
-    """Give a tree with the keys of its mappings in order, as Go's encoder writes them."""
+def _within(value: Any) -> Any:
+    """Go on with the texts in a tree; keys of mappings in order, numbers as Go's encoder writes them."""
+    if isinstance(value, str):
+        return value if "{{" in value else _inline(value)
     if isinstance(value, Mapping):
-        return {key: _by_key(value[key]) for key in sorted(value)}
-    return [_by_key(one) for one in value] if isinstance(value, list) else value
+        return {key: _within(value[key]) for key in sorted(value)}
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise NotDelivered(f"json: unsupported value: {format_float(value)}", permanent=True)
+        return int(value) if value.is_integer() and abs(value) < _EXPONENT_FROM else value
+    return [_within(one) for one in value] if isinstance(value, list) else value
 
 
 def _escaped(text: str) -> str:

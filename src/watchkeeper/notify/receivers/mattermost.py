@@ -5,8 +5,8 @@ source  github.com/prometheus/alertmanager, notify/mattermost; Mattermost, Incom
 
 from typing import Any
 
-from watchkeeper.notify.chat_settings import MattermostConfig
-from watchkeeper.notify.notification import Means, Notification
+from watchkeeper.notify.chat_settings import MattermostAttachment, MattermostConfig
+from watchkeeper.notify.notification import Means, Notification, Texts
 from watchkeeper.notify.post import check, filled, post_json, secret
 
 _TEXTS = (
@@ -21,17 +21,13 @@ async def send(notification: Notification, config: MattermostConfig, means: Mean
     raises  NotDelivered; 5xx and network errors may pass
     """
     texts = means.texts(notification)
-    attachment: dict[str, Any] = {name: texts.text(getattr(config, name)) for name in _TEXTS}
-    attachment["fields"] = [
-        filled({"title": texts.text(one.title), "value": texts.text(one.value), "short": one.short}, keep=("title",))
-        for one in config.fields
-    ]
     message: dict[str, Any] = {
+        "text": texts.text(config.text) if config.attachments else "",
         "channel": texts.text(config.channel),
         "username": texts.text(config.username),
         "icon_url": texts.text(config.icon_url),
         "icon_emoji": texts.text(config.icon_emoji),
-        "attachments": [filled(attachment)],
+        "attachments": [_attachment(texts, one) for one in config.attachments or (config,)],
         "type": texts.text(config.type),
     }
     if config.props is not None:
@@ -45,3 +41,12 @@ async def send(notification: Notification, config: MattermostConfig, means: Mean
             }
         )
     check(await post_json(notification, config, means, await secret(config, "webhook_url"), filled(message)))
+
+
+def _attachment(texts: Texts, config: MattermostAttachment | MattermostConfig) -> dict[str, Any]:
+    attachment: dict[str, Any] = {name: texts.text(getattr(config, name)) for name in _TEXTS}
+    attachment["fields"] = [
+        filled({"title": texts.text(one.title), "value": texts.text(one.value), "short": one.short}, keep=("title",))
+        for one in config.fields
+    ]
+    return filled(attachment)

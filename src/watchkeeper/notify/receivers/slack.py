@@ -22,9 +22,11 @@ async def send(notification: Notification, config: SlackConfig, means: Means) ->
     raises  NotDelivered; 429, 5xx and network errors may pass
     """
     texts = means.texts(notification)
+    known = notification.kept if config.update_message else {}
     message = filled(
         {
-            "channel": texts.text(config.channel),
+            "channel": known.get("channel") or texts.text(config.channel),
+            "ts": known.get("ts", ""),
             "username": texts.text(config.username),
             "icon_emoji": texts.text(config.icon_emoji),
             "icon_url": texts.text(config.icon_url),
@@ -38,23 +40,30 @@ async def send(notification: Notification, config: SlackConfig, means: Means) ->
         headers = {"Authorization": f"Bearer {token}"}
         reply = await post_json(notification, config, means, config.app_url, message, headers)
     else:
-        reply = await post_json(notification, config, means, await secret(config, "api_url"), message)
+        url = await secret(config, "api_url")
+        if known.get("ts"):
+            url = url.replace("chat.postMessage", "chat.update")
+        reply = await post_json(notification, config, means, url, message)
     check(reply, (429,))
-    _check_answer(reply)
+    said = _checked_answer(reply)
+    if config.update_message and said.get("ts"):
+        notification.kept.update({"channel": str(said.get("channel", "")), "ts": str(said["ts"])})
 
 
-def _check_answer(reply: Reply) -> None:
-    """Slack says in a 200 that it refused."""
+def _checked_answer(reply: Reply) -> dict[str, Any]:
+    """Give Slack's answer, {} where it is no JSON; in a 200 it may say that it refused."""
     if reply.headers.get("content-type", "").startswith("application/json"):
         try:
             said = orjson.loads(reply.body)
         except ValueError:
-            return
+            return {}
         if isinstance(said, dict) and said.get("ok") is False:
             raise NotDelivered(f"error response from Slack: {said.get('error', '')}", permanent=True)
-    elif reply.body != b"ok":
+        return said if isinstance(said, dict) else {}
+    if reply.body != b"ok":
         text = reply.body[:200].decode(errors="replace")
         raise NotDelivered(f"received an error response from Slack: {text}", permanent=True)
+    return {}
 
 
 def _attachment(texts: Texts, config: SlackConfig) -> dict[str, Any]:

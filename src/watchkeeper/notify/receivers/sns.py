@@ -1,25 +1,18 @@
 """Publishes to Amazon SNS.
 
-source  github.com/prometheus/alertmanager, notify/sns; AWS, Publish; Signature Version 4
+source  github.com/prometheus/alertmanager, notify/sns; AWS, Publish
 """
 
-import asyncio
-import configparser
-import hashlib
-import hmac
-import os
-from datetime import UTC, datetime
-from pathlib import Path
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote_plus
 
-from watchkeeper.model.errors import NotDelivered
+from watchkeeper.net.http_config import HttpConfig, current_options
+from watchkeeper.notify.aws import FORM, Signer
 from watchkeeper.notify.notification import Means, Notification, Texts
 from watchkeeper.notify.post import check, cut, cut_bytes
 from watchkeeper.notify.post import send as request
-from watchkeeper.notify.receiver_settings import SigV4, SnsConfig
+from watchkeeper.notify.receiver_settings import SnsConfig
 
 _SUBJECT_MAX, _SMS_MAX, _MESSAGE_BYTES_MAX = 100, 1600, 256 * 1024
-_FORM = "application/x-www-form-urlencoded"
 
 
 async def send(notification: Notification, config: SnsConfig, means: Means) -> None:
@@ -29,10 +22,9 @@ async def send(notification: Notification, config: SnsConfig, means: Means) -> N
     """
     form = _form(notification, means.texts(notification), config)
     body = "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in form).encode()
-    region = config.sigv4.region or os.environ.get("AWS_REGION", "us-east-1")
-    url = config.api_url or f"https://sns.{region}.amazonaws.com/"
-    keys = await asyncio.to_thread(_keys, config.sigv4)
-    headers = signed(url, body, region, "sns", keys, datetime.now(UTC))
+    url = config.api_url or f"https://sns.{config.sigv4.region_name}.amazonaws.com/"
+    options = await current_options(config.http_config or HttpConfig(), notification.timeout_s)
+    headers = await Signer(config.sigv4).headers(means.client, url, body, "sns", FORM, options)
     check(await request(notification, config, means, url, body, headers))
 
 
@@ -53,59 +45,3 @@ def _form(notification: Notification, texts: Texts, config: SnsConfig) -> list[t
         entry = f"MessageAttributes.entry.{at}"
         form |= {f"{entry}.Name": name, f"{entry}.Value.DataType": "String", f"{entry}.Value.StringValue": value}
     return [(name, value) for name, value in sorted(form.items()) if value]
-
-
-def _keys(config: SigV4) -> tuple[str, str, str]:
-    """Give access key, secret key and session token: from the configuration, a profile, or the environment."""
-    if config.access_key and config.secret_key is not None:
-        return config.access_key, config.secret_key.get_secret_value(), ""
-    profile = config.profile or ("" if "AWS_ACCESS_KEY_ID" in os.environ else os.environ.get("AWS_PROFILE", "default"))
-    if not profile:
-        environ = os.environ.get
-        return environ("AWS_ACCESS_KEY_ID", ""), environ("AWS_SECRET_ACCESS_KEY", ""), environ("AWS_SESSION_TOKEN", "")
-    path = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")).expanduser()
-    known = configparser.ConfigParser(interpolation=None)
-    known.read(path, encoding="utf-8")
-    if profile not in known:
-        raise NotDelivered("cannot sign for AWS: got no keys in sigv4, environment or profile", permanent=True)
-    own = known[profile]
-    return (
-        own.get("aws_access_key_id", ""),
-        own.get("aws_secret_access_key", ""),
-        own.get("aws_session_token", ""),
-    )
-
-
-def signed(
-    url: str, body: bytes, region: str, service: str, keys: tuple[str, str, str], now: datetime
-) -> dict[str, str]:
-    """Give the headers of a signed POST.
-
-    source  AWS, Create a signed AWS API request
-    """
-    parts, stamp = urlsplit(url), now.strftime("%Y%m%dT%H%M%SZ")
-    access, secret_key, token = keys
-    headers = {"content-type": _FORM, "host": parts.netloc, "x-amz-date": stamp}
-    if token:
-        headers["x-amz-security-token"] = token
-    names = ";".join(headers)
-    canonical = "\n".join(
-        [
-            "POST",
-            parts.path or "/",
-            parts.query,
-            *(f"{name}:{value}" for name, value in headers.items()),
-            "",
-            names,
-            hashlib.sha256(body).hexdigest(),
-        ]
-    )
-    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = b"AWS4" + secret_key.encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
-    authorization = f"AWS4-HMAC-SHA256 Credential={access}/{scope}, SignedHeaders={names}, Signature={signature}"
-    out = {"Content-Type": _FORM, "X-Amz-Date": stamp, "Authorization": authorization}
-    return out | ({"X-Amz-Security-Token": token} if token else {})

@@ -3,6 +3,10 @@
 source  github.com/prometheus/alertmanager, notify/webhook
 """
 
+from dataclasses import replace
+from typing import Any
+
+from watchkeeper.model.errors import NotDelivered
 from watchkeeper.notify.notification import Means, Notification
 from watchkeeper.notify.payload import webhook_payload
 from watchkeeper.notify.post import check, post_json, secret
@@ -15,4 +19,14 @@ async def send(notification: Notification, config: WebhookConfig, means: Means) 
     raises  NotDelivered; 5xx and network errors may pass, any other answer than 2xx will not
     """
     url = await secret(config, "url")
-    check(await post_json(notification, config, means, url, webhook_payload(notification, config.max_alerts)))
+    check(await post_json(notification, config, means, url, _message(notification, config, means)))
+
+
+def _message(notification: Notification, config: WebhookConfig, means: Means) -> Any:
+    if config.payload is None:
+        return webhook_payload(notification, config.max_alerts)
+    shown = notification.alerts[: config.max_alerts or None]
+    try:
+        return means.texts(replace(notification, alerts=shown)).deep(config.payload)
+    except NotDelivered as failure:
+        raise NotDelivered(f"failed to render custom payload: {failure}", permanent=True) from None

@@ -1,8 +1,8 @@
 """The notification log in the state store: what each integration was last told about each group."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -32,13 +32,17 @@ class LogKey:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """What was last told, and when. Fingerprints of the alerts that fired and of those that were over."""
+    """What was last told, and when. Fingerprints of the alerts that fired and of those that were over.
+
+    kept  what the integration keeps of its message, for the next to the same group
+    """
 
     key: LogKey
     sent_ms: int
     expires_ms: int
     firing: frozenset[int]
     resolved: frozenset[int]
+    kept: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def load_notifications(state: StateStore) -> list[LogEntry]:
@@ -71,6 +75,7 @@ def _row(entry: LogEntry) -> dict[str, Any]:
         "expires_ms": entry.expires_ms,
         "firing": _packed(entry.firing),
         "resolved": _packed(entry.resolved),
+        "kept": orjson.dumps(dict(entry.kept)).decode(),
     }
 
 
@@ -82,6 +87,7 @@ def entry_of(row: Any) -> LogEntry:
         expires_ms=row.expires_ms,
         firing=_unpacked(row.firing),
         resolved=_unpacked(row.resolved),
+        kept=orjson.loads(row.kept),
     )
 
 
