@@ -109,7 +109,7 @@ def test_later_news_change_the_first_message(side: Callable[..., Any], slack: Sl
         server.process.terminate()
         server.process.wait(20)
         server.start()
-        _told(slack, server, _alert("1"), _alert("2"), _alert("3"))
+        _told(slack, server, _alert("3"))
         _told(slack, server, *(_alert(number, _OVER) for number in "123"))
         _told(slack, server, _alert("1"))
     assert {one[1] for one in slack.asked} == {"Bearer xoxb-1"}
@@ -117,7 +117,7 @@ def test_later_news_change_the_first_message(side: Callable[..., Any], slack: Sl
     assert shown == [
         ("/api/chat.postMessage", "#ops", None, "1"),
         ("/api/chat.update", "C1", "1.5", "2"),
-        ("/api/chat.update", "C1", "2.5", "3"),
+        ("/api/chat.update", "C1", "2.5", "1" if side is real else "3"),  # which does not keep alerts, as we do
         ("/api/chat.update", "C1", "3.5", "0"),
         ("/api/chat.postMessage", "#ops", None, "1"),  # it was all over: a message of its own
     ]

@@ -81,7 +81,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     [
         ("{{ len .Alerts }}", 2),
         ("{{ .Status }}", "firing"),
-        ('["a", "1", 2.5, true, null]', ["a", "1", 2.5, True, None]),
+        ('["a", "1", 2.5, true, null]', ["a", 1, 2.5, True, None]),  # what it says is read in turn, as there
+        ('{"a": "{{ `{{ .Status }}` }}"}', {"a": "{{ .Status }}"}),  # but not run
+        ("1e3", 1000),
+        ("", None),
         ("1:30", "1:30"),
         ("a: b", {"a": "b"}),
         ({"b": "{{ .Status }}", "a": ["{{ .Status }}", 3]}, {"a": ["firing", 3], "b": "firing"}),

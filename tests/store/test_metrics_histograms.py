@@ -93,6 +93,12 @@ def _histograms(draw: st.DrawFn) -> Histogram:
     return Histogram(numbers[0], numbers[1], schema, numbers[2], numbers[3], draw(_sides()), draw(_sides()), hint=hint)
 
 
+def test_buckets_as_far_apart_as_can_be_are_kept() -> None:
+    far = buckets(np.array([-(1 << 31), (1 << 31) - 1], np.int64), np.ones(2))
+    made = [Histogram(2.0, 0.0, 0, positive=far, negative=far)]
+    assert decode(encode(made), 1) == made
+
+
 @given(st.lists(_histograms(), min_size=1, max_size=8))
 def test_what_is_encoded_is_decoded(made: list[Histogram]) -> None:
     read = decode(encode(made), len(made))

@@ -20,7 +20,7 @@ _unpack = zstandard.ZstdDecompressor()
 
 
 def encode(histograms: list[Histogram]) -> bytes:
-    """Give the bytes of histograms; bucket indices of at most 31 bits."""
+    """Give the bytes of histograms; bucket indices of at most 31 bits, steps between them modulo 2**32."""
     sides = [side for one in histograms for side in (one.positive, one.negative)]
     heads = [
         (one.schema, int(one.hint), len(one.positive), len(one.negative), len(one.bounds) if one.custom else 0)
@@ -74,7 +74,9 @@ def _decode(plain: bytes, count: int) -> list[Histogram]:
 
 
 def _side(steps: npt.NDArray[np.int32], counts: Floats) -> Buckets:
-    return Buckets(np.cumsum(steps, dtype=np.int64), counts) if len(steps) else NO_BUCKETS
+    if not len(steps):
+        return NO_BUCKETS
+    return Buckets(np.cumsum(steps, dtype=np.int32).astype(np.int64), counts)  # wraps back where a step wrapped
 
 
 def _integers(plain: bytes, length: int) -> tuple[npt.NDArray[np.int32], bytes]:

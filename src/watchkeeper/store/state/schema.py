@@ -139,10 +139,8 @@ notification_log = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Column("firing", Text, nullable=False),  # JSON list of alert fingerprints
     Column("resolved", Text, nullable=False),
-    Column(
-        "kept", Text, nullable=False, server_default="{}"
-    ),  # JSON mapping: what the integration keeps of its message
     Column("written_ms", BigInteger, nullable=False, index=True, server_default="0"),
+    Column("kept", Text, nullable=False, server_default="{}"),  # JSON mapping: an integration's notes on its message
 )
 
 members = Table(
