@@ -50,6 +50,7 @@ receivers:
       words: ['1', 1e3, 010, 0o17, 0x1F, 0b11, 1_000, 1.0, .5, '+5', 'yes', 'off', '~', '', '#x', 'a #b', '@x',
               '[x', '- x', 'k: [1, q: w]', '2026-01-02', ' sp ', "two\nlines", 12345678901234567890]
   - {{url: '{url}/payload2', payload: '{{{{ . | toJson }}}}'}}
+  - {{url: '{url}/templated/{{{{ .CommonLabels.severity }}}}/<{{{{ len .Alerts }}}}>'}}
   - {{url: '{url}/payload3', payload: ['{{{{ .GroupLabels.severity }}}}', null]}}
   discord_configs:
   - webhook_url: '{url}/discord'
@@ -277,7 +278,7 @@ def told(recorder: Recorder, prefix: str) -> list[Any]:
 PATHS = (
     *("webhook", "discord", "discord2", "slack", "slack2", "slack3", "pd", "pd2", "opsgenie", "opsgenie2", "victorops"),
     *("wechat", "bottoken:1", "webex", "teams", "teams2", "rocket", "matter", "matter2", "incident", "sns", "jira"),
-    *("payload", "payload2", "payload3", "matter3"),
+    *("payload", "payload2", "payload3", "templated", "matter3"),
 )
 
 

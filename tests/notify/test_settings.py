@@ -29,6 +29,58 @@ def test_files_get_the_verdict_of_amtool(name: str, tmp_path: Path) -> None:
     assert (verdict == "good") == (done.returncode == 0), (verdict, done.stdout + done.stderr)
 
 
+_FIELDS = Path(__file__).with_name("verdicts_of_fields.txt").read_text().split("\n## ")[1:]
+OF_FIELDS = [(part.split("\n", 1)[0], line) for part in _FIELDS for line in part.strip().split("\n")[1:]]
+_AROUND = {
+    "global": "global: LINE\n" + GOOD,
+    "route": "route: {receiver: a, LINE}\nreceivers: [{name: a}]\n"
+    "time_intervals: [{name: t, time_intervals: [{weekdays: [monday]}]}]\n",
+    "inhibit_rules": GOOD + "inhibit_rules: [LINE]\n",
+    "time_intervals": GOOD + "time_intervals: [LINE]\n",
+}
+# Where we know better, or less: a duration without a unit is not five nanoseconds, half an alert is none; and we do
+# not tell the number 5 from the text '5'.
+OTHERWISE = {
+    "{url: 'http://x/', timeout: 5}",
+    "{url: 'http://x/', timeout: -5s}",
+    "{url: 'http://x/', max_alerts: 1.5}",
+    "{url: 'http://x/', max_alerts: '1'}",
+    "{url: 'http://x/', http_config: {proxy_url: 'x'}}",
+    "{http_config: {proxy_url: x}}",
+    "{api_url: 'http://s/', link_names: 1}",
+    "{bot_token: a, chat_id: '5'}",
+    "null",
+    "{name: a, time_intervals: [null]}",
+}
+
+
+def _file_with(field: str, line: str) -> str:
+    of_receiver = f"route: {{receiver: a}}\nreceivers:\n- name: a\n  {field}: [LINE]\n"
+    return _AROUND.get(field, of_receiver).replace("LINE", line)
+
+
+@pytest.mark.peer
+def test_fields_get_the_verdict_of_amtool(tmp_path: Path) -> None:
+    files = []
+    for at, (field, line) in enumerate(OF_FIELDS):
+        files.append(tmp_path / f"{at:03}.yml")
+        files[-1].write_text(_file_with(field, line))
+    words = [program("amtool"), "check-config", *map(str, files)]
+    told = subprocess.run(words, capture_output=True, text=True, timeout=60).stdout
+    good = {part.split("'", 1)[0] for part in told.split("Checking '")[1:] if "  SUCCESS\n" in part}
+    apart = []
+    for file, (field, line) in zip(files, OF_FIELDS, strict=True):
+        try:
+            load_config(file)
+            fault = ""
+        except BadInput as error:
+            fault = str(error)
+        if (fault == "") != (str(file) in good) and line not in OTHERWISE:
+            apart.append((field, line, fault))
+    assert apart == []
+    assert len(OF_FIELDS) > 300
+
+
 RECEIVERS_THAT_LACK_SOMETHING = {
     "discord": ["title: a", "webhook_url: 'http://a/', webhook_url_file: b"],
     "email": ["to: a@b.c", "smarthost: 'a:1'"],

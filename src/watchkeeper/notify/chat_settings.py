@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.fields import Secret, Several, Text
-from watchkeeper.notify.field_types import Duration, SecretUrl
+from watchkeeper.notify.field_types import Duration, SecretUrl, Url
 from watchkeeper.notify.receiver_settings import HttpReceiverSettings, default
 
 SLACK_POSTS = "https://slack.com/api/chat.postMessage"
@@ -36,6 +36,12 @@ class SlackConfirmation(Settings):
     title: Text = setting("", "Title.")
     ok_text: Text = setting("", "Text of the button that confirms.")
     dismiss_text: Text = setting("", "Text of the other.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.text:
+            raise ValueError("missing text in Slack confirmation configuration")
+        return self
 
 
 class SlackAction(Settings):
@@ -82,7 +88,7 @@ class SlackConfig(HttpReceiverSettings):
     api_url_file: Text = setting("", "A file that holds it.")
     app_token: Secret | None = setting(None, "An app's token.")
     app_token_file: Text = setting("", "A file that holds it.")
-    app_url: Text = setting("", "Where an app's messages are posted.")
+    app_url: Url = setting("", "Where an app's messages are posted.")
     channel: Text = setting("", "Channel or user.")
     username: Text = setting(default("slack.default.username"), "Who speaks.")
     color: Text = setting(default("slack.default.color"), "Colour of the bar.")
@@ -130,7 +136,7 @@ class TelegramConfig(HttpReceiverSettings):
         (("chat_id", "chat_id_file"), "missing chat_id or chat_id_file on telegram_config"),
     )
     exclusive = (("bot_token", "bot_token_file"), ("chat_id", "chat_id_file"))
-    api_url: Text = setting("", "Where the API is.")
+    api_url: Url = setting("", "Where the API is.")
     bot_token: Secret | None = setting(None, "The bot's token.")
     bot_token_file: Text = setting("", "A file that holds it.")
     chat_id: int = setting(0, "Which chat.")
@@ -168,7 +174,7 @@ class WebexConfig(HttpReceiverSettings):
 
     from_global: ClassVar[Mapping[str, str]] = {"api_url": "webex_api_url"}
     wanted = ((("room_id",), "missing room_id on webex_config"),)
-    api_url: Text = setting("", "Where the API is.")
+    api_url: Url = setting("", "Where the API is.")
     message: Text = setting(default("webex.default.message"), "Text.")
     room_id: Text = setting("", "Which room.")
 
@@ -221,7 +227,7 @@ class WechatConfig(HttpReceiverSettings):
     api_secret_file: Text = setting("", "A file that holds it.")
     corp_id: Text = setting("", "The company.")
     message: Text = setting(default("wechat.default.message"), "Text.")
-    api_url: Text = setting("", "Where the API is.")
+    api_url: Url = setting("", "Where the API is.")
     to_user: Text = setting(default("wechat.default.to_user"), "Users.")
     to_party: Text = setting(default("wechat.default.to_party"), "Departments.")
     to_tag: Text = setting(default("wechat.default.to_tag"), "Tags.")
@@ -272,7 +278,7 @@ class RocketchatConfig(HttpReceiverSettings):
         (("token", "token_file"), "no global Rocketchat Token set either inline or in a file"),
     )
     send_resolved: bool = setting(False, "Whether to tell when alerts are over.")
-    api_url: Text = setting("", "Where the API is.")
+    api_url: Url = setting("", "Where the API is.")
     token_id: Secret | None = setting(None, "The user's id.")
     token_id_file: Text = setting("", "A file that holds it.")
     token: Secret | None = setting(None, "The token.")
@@ -290,6 +296,17 @@ class RocketchatConfig(HttpReceiverSettings):
     thumb_url: Text = setting("", "A small picture.")
     link_names: bool = setting(False, "Whether @names become mentions.")
     actions: Several[RocketchatAction] = setting((), "Buttons.")
+
+
+class MattermostField(AttachmentField):
+    """A field of an attachment; neither of its texts may be missing."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name in ("title", "value"):
+            if not getattr(self, name):
+                raise ValueError(f"missing {name} in Mattermost field configuration")
+        return self
 
 
 class MattermostPriority(Settings):
@@ -318,7 +335,7 @@ class MattermostAttachment(Settings):
     author_icon: Text = setting("", "Picture beside the author.")
     title: Text = setting("", "Title.")
     title_link: Text = setting("", "Where it leads.")
-    fields: Several[AttachmentField] = setting((), "Fields.")
+    fields: Several[MattermostField] = setting((), "Fields.")
     thumb_url: Text = setting("", "A small picture.")
     footer: Text = setting("", "Text below.")
     footer_icon: Text = setting("", "Picture beside it.")
@@ -347,7 +364,7 @@ class MattermostConfig(HttpReceiverSettings):
     author_icon: Text = setting("", "Picture beside the author.")
     title: Text = setting(default("mattermost.default.title"), "Title.")
     title_link: Text = setting(default("mattermost.default.titlelink"), "Where it leads.")
-    fields: Several[AttachmentField] = setting((), "Fields.")
+    fields: Several[MattermostField] = setting((), "Fields.")
     thumb_url: Text = setting("", "A small picture.")
     footer: Text = setting("", "Text below.")
     footer_icon: Text = setting("", "Picture beside it.")

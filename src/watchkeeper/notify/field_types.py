@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
 from watchkeeper.model.duration import parse_duration
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.fields import none_is_empty
+from watchkeeper.model.gotemplate import Template
 from watchkeeper.notify.matcher import LabelMatcher, compile_go, ordered, parse_matchers
+from watchkeeper.notify.template import FUNCTIONS
 
 SECRET_TOKEN = "<secret>"  # noqa: S105 — what Alertmanager shows instead of a secret
 _LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -44,7 +46,7 @@ def _duration(value: Any) -> Any:
 def _matcher_list(value: Any) -> tuple[LabelMatcher, ...]:
     if isinstance(value, tuple):
         return value
-    lines = [value] if isinstance(value, str) else value or []
+    lines = value or []
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise BadInput("a list of matchers")
     return ordered(matcher for line in lines for matcher in parse_matchers(line))
@@ -80,12 +82,44 @@ def _url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _shown_url(value: str | None) -> str:
+    return "" if value is None else _url(SecretStr(value)).get_secret_value()
+
+
+def _url_or_template(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if "{{" not in text:
+        return _url(value)
+    try:
+        Template.parse("", text, FUNCTIONS)
+    except BadInput as error:
+        raise ValueError(f"invalid template syntax: {error}") from None
+    return value
+
+
+def _host_and_port(value: str | None) -> str:
+    """Check as Go's net.SplitHostPort does."""
+    if not value:
+        return ""
+    found = re.fullmatch(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([^:\[\]]*)", value)
+    if found is None:
+        colons = value.rpartition("]")[2].count(":")
+        fault = "too many colons in address" if colons > 1 else "missing port in address"
+        raise ValueError(f"address {value}: {fault}")
+    if not found.group(3):
+        raise ValueError(f'address "{value}": port cannot be empty')
+    return value
+
+
 Duration = Annotated[int, BeforeValidator(_refusing(_duration)), DurationMark()]
 MaybeDuration = Annotated[int | None, BeforeValidator(_refusing(_duration)), DurationMark()]
 MatcherLines = Annotated[tuple[LabelMatcher, ...], PlainValidator(_refusing(_matcher_list))]
 LabelEquals = Annotated[dict[str, str], BeforeValidator(none_is_empty({})), AfterValidator(_legacy_names)]
 LabelRegexes = Annotated[dict[str, str], BeforeValidator(none_is_empty({})), AfterValidator(_regexes)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_url)]
+SecretTemplateUrl = Annotated[SecretStr, AfterValidator(_url_or_template)]
+Url = Annotated[str, BeforeValidator(_shown_url)]
+HostPort = Annotated[str, BeforeValidator(_host_and_port)]
 
 
 def label_name(name: str) -> str:

@@ -14,7 +14,7 @@ from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.fields import Secret, Several, Text, TextMap
 from watchkeeper.net.http_config import HttpConfig, TlsConfig
 from watchkeeper.notify.aws import SigV4
-from watchkeeper.notify.field_types import Duration, SecretUrl
+from watchkeeper.notify.field_types import Duration, HostPort, SecretTemplateUrl, Url
 
 
 def default(name: str) -> str:
@@ -56,7 +56,7 @@ class WebhookConfig(HttpReceiverSettings):
 
     exclusive = (("url", "url_file"),)
     wanted = ((("url", "url_file"), "one of url or url_file must be configured"),)
-    url: SecretUrl | None = setting(None, "Where to.")
+    url: SecretTemplateUrl | None = setting(None, "Where to; a template.")
     url_file: Text = setting("", "A file that holds where to.")
     max_alerts: int = setting(0, "At most so many alerts in a message; 0 is all.", ge=0)
     timeout: Duration = setting(0, "For the whole request; 0 is as long as the group has.")
@@ -73,7 +73,13 @@ class Threading(Settings):
     """How e-mails of a group hang together."""
 
     enabled: bool = setting(False, "Whether they do.")
-    thread_by_date: Text = setting("daily", "daily or none: a thread for each day, or one for ever.")
+    thread_by_date: Text = setting("", "daily or none: a thread for each day, or one for ever.")
+
+    @model_validator(mode="after")
+    def _known_way(self) -> Self:
+        if self.enabled and self.thread_by_date not in ("none", "daily"):
+            raise ValueError("threading.thread_by_date must be either 'none' or 'daily'")
+        return self
 
 
 class EmailConfig(ReceiverSettings):
@@ -98,12 +104,11 @@ class EmailConfig(ReceiverSettings):
         (("smarthost",), "no global SMTP smarthost set"),
         (("from_",), "no global SMTP from set"),
     )
-    exclusive = (("auth_password", "auth_password_file"), ("auth_secret", "auth_secret_file"))
     send_resolved: bool = setting(False, "Whether to tell when alerts are over.")
     to: Text = setting("", "Addresses, with commas between.")
     from_: Text = setting("", "The sender's address.", alias="from")
     hello: Text = setting("", "The name given to the server.")
-    smarthost: Text = setting("", "The server, host:port.")
+    smarthost: HostPort = setting("", "The server, host:port.")
     auth_username: Text = setting("", "User name for CRAM-MD5, LOGIN and PLAIN.")
     auth_password: Secret | None = setting(None, "Password for LOGIN and PLAIN.")
     auth_password_file: Text = setting("", "A file that holds the password.")
@@ -119,6 +124,20 @@ class EmailConfig(ReceiverSettings):
     )
     tls_config: TlsConfig | None = setting(None, "TLS.")
     threading: Threading | None = setting(None, "How e-mails of a group hang together.")
+
+    @model_validator(mode="after")
+    def _each_header_once(self) -> Self:
+        seen: set[str] = set()
+        for name in map(_header_name, self.headers):
+            if name in seen:
+                raise ValueError(f'duplicate header "{name}" in email config')
+            seen.add(name)
+        return self
+
+
+def _header_name(name: str) -> str:
+    """Write a header's name as Go does: each word begins large."""
+    return "-".join(word.capitalize() for word in name.split("-"))
 
 
 class PagerdutyImage(Settings):
@@ -142,7 +161,13 @@ _DETAILS = {
     "num_resolved": "{{ .Alerts.Resolved | len }}",
     "resolved": "{{ .Alerts.Resolved | toJson }}",
 }
-Details = Annotated[dict[str, Any], BeforeValidator(lambda value: {**_DETAILS, **(value or {})})]
+
+
+def _with_defaults(value: Any) -> Any:
+    return {**_DETAILS, **value} if isinstance(value, dict) else value or _DETAILS
+
+
+Details = Annotated[dict[str, Any], BeforeValidator(_with_defaults)]
 
 
 class PagerdutyConfig(HttpReceiverSettings):
@@ -160,7 +185,7 @@ class PagerdutyConfig(HttpReceiverSettings):
     service_key_file: Text = setting("", "A file that holds it.")
     routing_key: Secret | None = setting(None, "Integration key of API v2.")
     routing_key_file: Text = setting("", "A file that holds it.")
-    url: Text = setting("", "Where events are sent.")
+    url: Url = setting("", "Where events are sent.")
     client: Text = setting(default("pagerduty.default.client"), "Who reports.")
     client_url: Text = setting(default("pagerduty.default.clientURL"), "Where that is.")
     description: Text = setting('{{ template "pagerduty.default.description" .}}', "What happened.")
@@ -194,7 +219,7 @@ class OpsgenieResponder(Settings):
         shown = f"opsGenieConfig responder {{{self.id} {self.name} {self.username} {self.type}}}"
         if not (self.id or self.name or self.username):
             raise ValueError(f"{shown} has to have at least one of id, username or name specified")
-        if "{{" not in self.type and self.type not in ("team", "teams", "user", "escalation", "schedule"):
+        if "{{" not in self.type and self.type.lower() not in ("team", "teams", "user", "escalation", "schedule"):
             raise ValueError(f"{shown} type does not match valid options ^(team|teams|user|escalation|schedule)$")
         return self
 
@@ -211,7 +236,7 @@ class OpsgenieConfig(HttpReceiverSettings):
     exclusive = (("api_key", "api_key_file"),)
     api_key: Secret | None = setting(None, "API key.")
     api_key_file: Text = setting("", "A file that holds it.")
-    api_url: Text = setting("", "Where the API is.")
+    api_url: Url = setting("", "Where the API is.")
     message: Text = setting(default("opsgenie.default.message"), "What it is called, at most 130 characters.")
     description: Text = setting(default("opsgenie.default.description"), "What happened.")
     source: Text = setting(default("opsgenie.default.source"), "Where it comes from.")
@@ -223,6 +248,12 @@ class OpsgenieConfig(HttpReceiverSettings):
     tags: Text = setting("", "Tags, with commas between.")
     note: Text = setting("", "A note.")
     priority: Text = setting("", "P1 to P5.")
+
+
+_VICTOROPS_FIELDS = frozenset({
+    "routing_key", "message_type", "state_message", "entity_display_name", "monitoring_tool", "entity_id",
+    "entity_state",
+})  # fmt: skip
 
 
 class VictoropsConfig(HttpReceiverSettings):
@@ -240,13 +271,21 @@ class VictoropsConfig(HttpReceiverSettings):
     exclusive = (("api_key", "api_key_file"),)
     api_key: Secret | None = setting(None, "API key.")
     api_key_file: Text = setting("", "A file that holds it.")
-    api_url: Text = setting("", "Where the API is.")
+    api_url: Url = setting("", "Where the API is.")
     routing_key: Text = setting("", "Which team.")
     message_type: Text = setting("CRITICAL", "CRITICAL, WARNING or INFO.")
     state_message: Text = setting(default("victorops.default.state_message"), "What happened.")
     entity_display_name: Text = setting(default("victorops.default.entity_display_name"), "What it is called.")
     monitoring_tool: Text = setting(default("victorops.default.monitoring_tool"), "Who reports.")
     custom_fields: TextMap = setting(dict, "Further fields.")
+
+    @model_validator(mode="after")
+    def _own_fields(self) -> Self:
+        for name in self.custom_fields:
+            if name in _VICTOROPS_FIELDS:
+                told = "cannot be used as it conflicts with the fixed/static fields"
+                raise ValueError(f"victorOps config contains custom field {name} which {told}")
+        return self
 
 
 class PushoverConfig(HttpReceiverSettings):

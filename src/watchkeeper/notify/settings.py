@@ -29,12 +29,14 @@ from watchkeeper.notify.chat_settings import (
 )
 from watchkeeper.notify.field_types import (
     Duration,
+    HostPort,
     LabelEquals,
     LabelName,
     LabelRegexes,
     MatcherLines,
     MaybeDuration,
     SecretUrl,
+    Url,
 )
 from watchkeeper.notify.mute import NamedIntervals
 from watchkeeper.notify.observing_settings import EventRecorderConfig, TracingConfig
@@ -61,10 +63,10 @@ class GlobalConfig(Settings):
 
     resolve_timeout: Duration = setting(300_000, "An alert without end time is over when not heard of for so long.")
     http_config: HttpConfig | None = setting(None, "HTTP settings of receivers that have none of their own.")
-    jira_api_url: Text = setting("", "The same of receivers that leave it empty.")
+    jira_api_url: Url = setting("", "The same of receivers that leave it empty.")
     smtp_from: Text = setting("", "The same of receivers that leave it empty.")
     smtp_hello: Text = setting("localhost", "The same of receivers that leave it empty.")
-    smtp_smarthost: Text = setting("", "The same of receivers that leave it empty.")
+    smtp_smarthost: HostPort = setting("", "The same of receivers that leave it empty.")
     smtp_auth_username: Text = setting("", "The same of receivers that leave it empty.")
     smtp_auth_password: Secret | None = setting(None, "The same of receivers that leave it empty.")
     smtp_auth_password_file: Text = setting("", "The same of receivers that leave it empty.")
@@ -78,29 +80,27 @@ class GlobalConfig(Settings):
     slack_api_url_file: Text = setting("", "The same of receivers that leave it empty.")
     slack_app_token: Secret | None = setting(None, "The same of receivers that leave it empty.")
     slack_app_token_file: Text = setting("", "The same of receivers that leave it empty.")
-    slack_app_url: Text = setting(
-        "https://slack.com/api/chat.postMessage", "The same of receivers that leave it empty."
-    )
-    pagerduty_url: Text = setting(
+    slack_app_url: Url = setting("https://slack.com/api/chat.postMessage", "The same of receivers that leave it empty.")
+    pagerduty_url: Url = setting(
         "https://events.pagerduty.com/v2/enqueue", "The same of receivers that leave it empty."
     )
-    opsgenie_api_url: Text = setting("https://api.opsgenie.com/", "The same of receivers that leave it empty.")
+    opsgenie_api_url: Url = setting("https://api.opsgenie.com/", "The same of receivers that leave it empty.")
     opsgenie_api_key: Secret | None = setting(None, "The same of receivers that leave it empty.")
     opsgenie_api_key_file: Text = setting("", "The same of receivers that leave it empty.")
-    wechat_api_url: Text = setting("https://qyapi.weixin.qq.com/cgi-bin/", "The same of receivers that leave it empty.")
+    wechat_api_url: Url = setting("https://qyapi.weixin.qq.com/cgi-bin/", "The same of receivers that leave it empty.")
     wechat_api_secret: Secret | None = setting(None, "The same of receivers that leave it empty.")
     wechat_api_secret_file: Text = setting("", "The same of receivers that leave it empty.")
     wechat_api_corp_id: Text = setting("", "The same of receivers that leave it empty.")
-    victorops_api_url: Text = setting(
+    victorops_api_url: Url = setting(
         "https://alert.victorops.com/integrations/generic/20131114/alert/", "The same of receivers that leave it empty."
     )
     victorops_api_key: Secret | None = setting(None, "The same of receivers that leave it empty.")
     victorops_api_key_file: Text = setting("", "The same of receivers that leave it empty.")
-    telegram_api_url: Text = setting("https://api.telegram.org", "The same of receivers that leave it empty.")
+    telegram_api_url: Url = setting("https://api.telegram.org", "The same of receivers that leave it empty.")
     telegram_bot_token: Secret | None = setting(None, "The same of receivers that leave it empty.")
     telegram_bot_token_file: Text = setting("", "The same of receivers that leave it empty.")
-    webex_api_url: Text = setting("https://webexapis.com/v1/messages", "The same of receivers that leave it empty.")
-    rocketchat_api_url: Text = setting("https://open.rocket.chat/", "The same of receivers that leave it empty.")
+    webex_api_url: Url = setting("https://webexapis.com/v1/messages", "The same of receivers that leave it empty.")
+    rocketchat_api_url: Url = setting("https://open.rocket.chat/", "The same of receivers that leave it empty.")
     rocketchat_token: Secret | None = setting(None, "The same of receivers that leave it empty.")
     rocketchat_token_file: Text = setting("", "The same of receivers that leave it empty.")
     rocketchat_token_id: Secret | None = setting(None, "The same of receivers that leave it empty.")
@@ -125,6 +125,9 @@ class GlobalConfig(Settings):
         ):
             if getattr(self, name) and getattr(self, f"{name}_file"):
                 raise ValueError(f"at most one of {name} & {name}_file must be configured")
+        if (self.slack_app_token or self.slack_app_token_file) and (self.slack_api_url or self.slack_api_url_file):
+            both = "slack_app_token/slack_app_token_file & slack_api_url/slack_api_url_file"
+            raise ValueError(f"at most one of {both} must be configured")
         return self
 
 

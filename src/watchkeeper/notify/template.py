@@ -64,9 +64,12 @@ class Templates:
 
 
 def _matching(pattern: str) -> list[Path]:
+    """Give the files that a pattern names; one that names none is no fault, as in Alertmanager."""
     path = Path(pattern)
     if not any(character in pattern for character in "*?["):
-        return [path]
+        return [path] if path.exists() else []
+    if pattern.count("[") > pattern.count("]"):
+        raise BadInput("syntax error in pattern")
     root = Path(path.anchor or ".")
     return list(root.glob(str(path.relative_to(root)) if path.anchor else pattern))
 

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, model_validator
 
 from watchkeeper.model.document import Settings, setting
 from watchkeeper.model.fields import Secret, Several, Text
-from watchkeeper.notify.field_types import Duration, MaybeDuration
+from watchkeeper.notify.field_types import Duration, MaybeDuration, Url
 from watchkeeper.notify.receiver_settings import HttpReceiverSettings, default
 
 
@@ -31,7 +31,7 @@ class JiraConfig(HttpReceiverSettings):
         (("issue_type",), "missing issue_type in jira_config"),
         (("api_url",), "no global Jira Cloud URL set"),
     )
-    api_url: Text = setting("", "Where the API is, such as https://company.atlassian.net/rest/api/2/.")
+    api_url: Url = setting("", "Where the API is, such as https://company.atlassian.net/rest/api/2/.")
     api_type: Text = setting("auto", "auto, cloud or datacenter.")
     project: Text = setting("", "Key of the project.")
     summary: Annotated[JiraField, BeforeValidator(_field)] = setting(
@@ -61,9 +61,17 @@ class IncidentioConfig(HttpReceiverSettings):
 
     exclusive = (("url", "url_file"), ("alert_source_token", "alert_source_token_file"))
     wanted = ((("url", "url_file"), "one of url or url_file must be configured"),)
-    url: Text = setting("", "The alert source.")
+    url: Url = setting("", "The alert source.")
     url_file: Text = setting("", "A file that holds it.")
     alert_source_token: Secret | None = setting(None, "Its token.")
     alert_source_token_file: Text = setting("", "A file that holds it.")
     max_alerts: int = setting(0, "At most so many alerts in a message; 0 is all.", ge=0)
     timeout: Duration = setting(0, "For the whole request; 0 is as long as the group has.")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        http = self.http_config
+        if http is not None and http.authorization and (self.alert_source_token or self.alert_source_token_file):
+            told = "cannot specify alert_source_token or alert_source_token_file when using http_config.authorization"
+            raise ValueError(told)
+        return self

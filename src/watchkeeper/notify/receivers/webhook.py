@@ -19,6 +19,10 @@ async def send(notification: Notification, config: WebhookConfig, means: Means) 
     raises  NotDelivered; 5xx and network errors may pass, any other answer than 2xx will not
     """
     url = await secret(config, "url")
+    try:
+        url = means.texts(notification).text(url)
+    except NotDelivered as failure:
+        raise NotDelivered(f"failed to template webhook URL: {failure}", permanent=True) from None
     check(await post_json(notification, config, means, url, _message(notification, config, means)))
 
 
