@@ -49,6 +49,7 @@ OTHERWISE = {
     "{http_config: {proxy_url: x}}",
     "{api_url: 'http://s/', link_names: 1}",
     "{bot_token: a, chat_id: '5'}",
+    "routes: [{matchers: a=b}]",  # one needs no list
     "null",
     "{name: a, time_intervals: [null]}",
 }

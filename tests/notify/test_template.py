@@ -71,9 +71,13 @@ def test_a_template_that_fails_fails_the_notification_for_good() -> None:
     assert caught.value.permanent
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"gone\.tmpl"):
-        Templates.load([str(tmp_path / "gone.tmpl")])
+def test_a_file_that_is_not_there_is_no_fault_as_in_alertmanager(tmp_path: Path) -> None:
+    assert "{{" not in Templates.load([str(tmp_path / "gone.tmpl")]).execute('{{ "a" }}', {})
+
+
+def test_a_pattern_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="syntax error in pattern"):
+        Templates.load([str(tmp_path / "[a")])
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def _duration(value: Any) -> Any:
 def _matcher_list(value: Any) -> tuple[LabelMatcher, ...]:
     if isinstance(value, tuple):
         return value
-    lines = value or []
+    lines = [value] if isinstance(value, str) else value or []
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise BadInput("a list of matchers")
     return ordered(matcher for line in lines for matcher in parse_matchers(line))
