@@ -47,8 +47,10 @@ class Templates:
                 parsed.append(Template.parse(path.name, text, FUNCTIONS, among=parsed[-1:]))
         return cls(parsed)
 
-    def execute(self, text: str, data: Any, escape: Callable[[str], str] | None = None) -> str:
+    def execute(self, text: str, data: Any, *, html: bool = False) -> str:
         """Give the text that a template makes of data.
+
+        html    whether it is HTML, in which values are escaped by where they stand
 
         raises  BadInput with Go's text
         """
@@ -60,7 +62,7 @@ class Templates:
             if len(self._known) >= _CACHED_MAX:
                 self._known.clear()
             self._known[text] = template
-        return template.execute(data, missing_key="zero", escape=escape)
+        return template.execute(data, missing_key="zero", html=html)
 
 
 def _matching(pattern: str) -> list[Path]:

@@ -3,7 +3,6 @@
 source  Alertmanager docs, Notification template reference
 """
 
-import html
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import isfinite
@@ -118,10 +117,6 @@ def _within(value: Any) -> Any:
     return [_within(one) for one in value] if isinstance(value, list) else value
 
 
-def _escaped(text: str) -> str:
-    return html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
-
-
 class NotificationTexts:
     """Makes the texts of one notification."""
 
@@ -138,14 +133,14 @@ class NotificationTexts:
 
         raises  NotDelivered, permanent, when the template fails
         """
-        return self._execute(template, None)
+        return self._execute(template, html=False)
 
     def html(self, template: str) -> str:
-        """Give a text in which every value is escaped for HTML.
+        """Give HTML in which every value is escaped by where it stands.
 
         raises  NotDelivered, permanent, when the template fails
         """
-        return self._execute(template, _escaped)
+        return self._execute(template, html=True)
 
     def deep(self, value: Any) -> Any:
         """Give a tree of mappings and lists in which every text is one, or what YAML reads in it: a number, a list."""
@@ -155,8 +150,8 @@ class NotificationTexts:
             return {self.text(str(key)): self.deep(one) for key, one in sorted(value.items())}
         return [self.deep(one) for one in value] if isinstance(value, list | tuple) else value
 
-    def _execute(self, template: str, escape: Callable[[str], str] | None) -> str:
+    def _execute(self, template: str, *, html: bool) -> str:
         try:
-            return self._templates.execute(template, self.data, escape)
+            return self._templates.execute(template, self.data, html=html)
         except BadInput as error:
             raise NotDelivered(f"failed to execute template: {error}", permanent=True) from None

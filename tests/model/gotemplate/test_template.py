@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.gotemplate import INVOKE, Function, Record, SafeText, StringMap, Template
-from watchkeeper.model.gotemplate.builtins import escape_html
 
 
 def render(text: str, data: object = None, **options: object) -> str:
@@ -194,7 +193,7 @@ def test_function_that_calls_another_template_shares_the_limits() -> None:
 
 def test_escaping_spares_safe_text_and_the_templates_own() -> None:
     data = {"bad": "<i>", "good": SafeText("<b>")}
-    assert render("<p>{{ .bad }}{{ .good }}", data, escape=escape_html) == "<p>&lt;i&gt;<b>"
+    assert render("<p>{{ .bad }}{{ .good }}", data, html=True) == "<p>&lt;i&gt;<b>"
 
 
 SYMBOLS = '{{ }} {{- -}} . .a $x := = | ( ) , " \\ /* */ 1 -1.5 0x 1_0 \'c\' "s" `r` %d é'

@@ -10,6 +10,7 @@ builtins   and, eq, index, printf, html …
 execution  the tree walked over data, within limits on steps, depth and bytes
 times      GoTime: a moment with Go's Format
 texts      functions on texts that several programs give their templates: title, match, reReplaceAll
+html_places, html_escaping  where in HTML a value is put, and how it is escaped there
 template   Template: parse and execute, the door; INVOKE, which calls another template as a function
 """
 

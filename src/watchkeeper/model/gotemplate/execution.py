@@ -9,6 +9,7 @@ from typing import Any
 
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.gotemplate.builtins import Function
+from watchkeeper.model.gotemplate.html_escaping import HtmlEscaper
 from watchkeeper.model.gotemplate.lexer import quote
 from watchkeeper.model.gotemplate.nodes import (
     Action,
@@ -30,7 +31,7 @@ from watchkeeper.model.gotemplate.nodes import (
     Text,
     Variable,
 )
-from watchkeeper.model.gotemplate.values import Record, SafeText, is_true, method, show, type_name
+from watchkeeper.model.gotemplate.values import Record, is_true, method, show, type_name
 
 STEPS_MAX = 100_000
 DEPTH_MAX = 60
@@ -59,7 +60,7 @@ class Plan:
     definitions: Mapping[str, Definition]
     functions: Mapping[str, Function]
     missing_key: str
-    escape: Callable[[str], str] | None
+    html: HtmlEscaper | None
 
 
 class Execution:
@@ -117,7 +118,7 @@ class Execution:
         self._at(node)
         match node:
             case Text():
-                self._write(node.text)
+                self._write(node.text if self._plan.html is None else self._plan.html.literal(node.text))
             case Action():
                 value = self._pipeline(dot, node.pipe)
                 if not node.pipe.variables:
@@ -143,8 +144,9 @@ class Execution:
         if callable(value):
             raise self._fail(f"can't print {node.pipe} of type func")
         text = show(value, nil="<no value>")
-        if self._plan.escape is not None and not isinstance(value, SafeText):
-            text = self._plan.escape(text)
+        if self._plan.html is not None:
+            last = node.pipe.commands[-1].args[0]
+            text = self._plan.html.value(value, text, last.name if isinstance(last, Identifier) else "")
         self._write(text)
 
     def _if(self, dot: Any, node: Branch) -> str | None:

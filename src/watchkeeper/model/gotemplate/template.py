@@ -6,6 +6,7 @@ from typing import Any, Self
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.gotemplate.builtins import BUILTINS, Function, as_function
 from watchkeeper.model.gotemplate.execution import Budget, Execution, Plan
+from watchkeeper.model.gotemplate.html_escaping import HtmlEscaper
 from watchkeeper.model.gotemplate.lexer import quote
 from watchkeeper.model.gotemplate.nodes import Definition
 from watchkeeper.model.gotemplate.parser import parse
@@ -55,14 +56,14 @@ class Template:
         *,
         name: str | None = None,
         missing_key: str = "default",
-        escape: Callable[[str], str] | None = None,
+        html: bool = False,
         functions: Functions | None = None,
     ) -> str:
         """Give the text the template makes of data.
 
         name         which of the definitions; this template's own by default
         missing_key  what an absent key of a mapping gives, as Go's option: default, zero or error
-        escape       applied to every value printed that is not SafeText (html/template's place)
+        html         whether the text is HTML, and values are escaped by where they stand in it, as html/template does
         functions    take the place of those given to `parse`, for functions that need the moment's data
         raises       BadInput with Go's text, or naming the limit that was reached: 100,000 steps, 60 levels, 1 MiB
         """
@@ -77,7 +78,9 @@ class Template:
         budget = Budget()
         for key in self._invoking:
             known = {**known, key: Function(_invoker(lambda: execution), INVOKE.takes)}
-        execution = Execution(Plan(self.definitions, known, missing_key, escape), definition, budget, out)
+        execution = Execution(
+            Plan(self.definitions, known, missing_key, HtmlEscaper() if html else None), definition, budget, out
+        )
         try:
             execution.run(data)
         except RecursionError:  # the budget's depth is to prevent this; a deep caller's stack may come first
