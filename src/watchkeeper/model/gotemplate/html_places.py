@@ -64,6 +64,15 @@ _URLS = frozenset(
 )
 _RAW = {"script": Place.JS, "style": Place.CSS, "textarea": Place.RCDATA, "title": Place.RCDATA}
 _TAG_NAME = re.compile(r"</?([a-zA-Z][a-zA-Z0-9:-]*)")
+_ENDS_OF = {
+    "script": re.compile(r"</script\b", re.IGNORECASE),
+    "style": re.compile(r"</style\b", re.IGNORECASE),
+    "textarea": re.compile(r"</textarea\b", re.IGNORECASE),
+    "title": re.compile(r"</title\b", re.IGNORECASE),
+    '"': re.compile('"'),
+    "'": re.compile("'"),
+    " ": re.compile(r"[\s>]"),
+}
 _ATTRIBUTE_NAME = re.compile(r"[^\s\"'>/=<]+")
 _DOCTYPE = "<!doctype"
 _SCRIPTS = frozenset(
@@ -183,7 +192,7 @@ class Reader:
         return at, ""
 
     def _end_of_element(self, text: str, at: int) -> int:
-        found = re.compile(rf"</{self.at.element}\b", re.IGNORECASE).search(text, at)
+        found = _ENDS_OF[self.at.element].search(text, at)
         return len(text) if found is None else found.start()
 
     def _tag(self, text: str, at: int) -> tuple[int, str | None]:
@@ -236,7 +245,7 @@ class Reader:
 
     def _in_value(self, text: str, at: int) -> tuple[int, str | None]:
         """Read on in an attribute's value, which ends with its quote, whatever is in it."""
-        ending = re.compile(r"[\s>]" if self.at.quote == " " else self.at.quote).search(text, at)
+        ending = _ENDS_OF[self.at.quote].search(text, at)
         end = len(text) if ending is None else ending.start()
         if end > at:
             self._within(text[at:end])  # comments of attributes stay, as in Go
