@@ -93,7 +93,9 @@ class ScrapeConfig(HttpConfig, DiscoverySettings):
     always_scrape_classic_histograms: bool | None = setting(
         None, "Whether the classic buckets of native histograms are scraped, too."
     )
-    convert_classic_histograms_to_nhcb: NotYet = setting(None, "Classic to native histograms (not supported yet).")
+    convert_classic_histograms_to_nhcb: bool | None = setting(
+        None, "Whether classic histograms become native ones with custom buckets."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -126,7 +128,7 @@ class GlobalConfig(Settings):
     metric_name_validation_scheme: Literal["", "utf8", "legacy"] = setting("", "As in scrape_configs.")
     metric_name_escaping_scheme: str = setting("", "Taken and without effect.")
     always_scrape_classic_histograms: bool = setting(False, "As in scrape_configs.")
-    convert_classic_histograms_to_nhcb: NotYet = setting(None, "Classic to native histograms (not supported yet).")
+    convert_classic_histograms_to_nhcb: bool = setting(False, "As in scrape_configs.")
     runtime: Mapping[str, Any] = setting(dict, "Taken and without effect: it tunes Go.")
 
     @model_validator(mode="after")
@@ -158,6 +160,7 @@ def complete(config: ScrapeConfig, defaults: GlobalConfig) -> ScrapeConfig:
         "label_value_length_limit",
         "keep_dropped_targets",
         "always_scrape_classic_histograms",
+        "convert_classic_histograms_to_nhcb",
     ):
         if getattr(config, name) is None:
             chosen[name] = getattr(defaults, name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from watchkeeper.collect.custom_buckets import CustomBuckets
 from watchkeeper.collect.exposition import PROTOBUF, Exposed, ExpositionReader
 from watchkeeper.collect.fetch import Fetch, Fetched
 from watchkeeper.collect.pool_metrics import note_interval
@@ -64,6 +65,7 @@ class TargetLoop:
         self._writer, self._clock, self._settings, self._turn = writer, clock, settings, turn
         self._exemplars = exemplars
         self._reader = ExpositionReader()
+        self._convert: CustomBuckets | None = None
         self._fetch: Fetch | None = None
         self._rows: TargetRows | None = None
         self._task: asyncio.Task[None] | None = None
@@ -78,6 +80,8 @@ class TargetLoop:
             config.native_histogram_min_bucket_factor or 0.0,
         )
         self._reader = ExpositionReader(options)  # what it last read, the rows to come have not seen
+        convert = config.convert_classic_histograms_to_nhcb
+        self._convert = CustomBuckets(classic=options.classic) if convert else None
         self._rows = TargetRows(self._writer, self.target, config, relabel)
 
     @property
@@ -143,12 +147,16 @@ class TargetLoop:
             lines = 0 if fetched.media == PROTOBUF else fetched.body.count(b"\n")
             if lines > _LINES_PER_SAMPLE_MAX * self._settings.samples_max:  # before the work of reading them
                 raise OverLimit("samples_max", f"{lines} lines", self._settings.samples_max)
-            exposed = await asyncio.to_thread(self._reader.read, fetched.body, fetched.media)
+            exposed = await asyncio.to_thread(self._read, fetched)
         else:
-            exposed = self._reader.read(fetched.body, fetched.media)
+            exposed = self._read(fetched)
         if exposed.samples > self._settings.samples_max:
             raise OverLimit("samples_max", exposed.samples, self._settings.samples_max)
         return exposed
+
+    def _read(self, fetched: Fetched) -> Exposed:
+        exposed = self._reader.read(fetched.body, fetched.media)
+        return exposed if self._convert is None else self._convert.convert(exposed)
 
     def _store(self, rows: list[Row]) -> None:
         try:

@@ -5,13 +5,14 @@ source  Prometheus, promql/promqltest/README.md; promql/parser: series descripti
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from watchkeeper.model.classic_histogram import ClassicHistogram
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.frame import STALE
-from watchkeeper.model.histogram import CUSTOM_BUCKETS, Hint, Histogram, buckets
+from watchkeeper.model.histogram import Hint, Histogram
 from watchkeeper.model.histogram_sum import IncompatibleSchemas, add, goes_on, subtract
 from watchkeeper.model.labels import METRIC_NAME
 from watchkeeper.query.promql.lexer import unquote
@@ -142,29 +143,9 @@ def read_number(text: str) -> float:
 # --- classic histograms as native ones ------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Classic:
-    """The counts of one classic histogram at one moment: by upper bound, and what its other two series say."""
-
-    below: dict[float, float]
-    count: float | None = None
-    sum: float = 0.0
-
-    def native(self) -> Histogram:
-        bounds = sorted(self.below)
-        counts = [self.below[bound] for bound in bounds]
-        if not bounds or bounds[-1] != np.inf:
-            bounds.append(np.inf)
-            counts.append((counts[-1] if counts else 0.0) if self.count is None else self.count)
-        each = np.diff(np.array(counts), prepend=0.0)
-        total = counts[-1] if self.count is None else self.count
-        side = buckets(np.arange(len(each)), each)
-        return Histogram(total, self.sum, CUSTOM_BUCKETS, positive=side, bounds=np.array(bounds[:-1]))
-
-
 def with_custom_buckets(series: Mapping[Key, Sequence[tuple[int, Sample]]]) -> dict[Key, list[tuple[int, Sample]]]:
     """Make native histograms with custom buckets of classic ones: of series x_bucket, x_count and x_sum."""
-    found: dict[Key, dict[int, _Classic]] = {}
+    found: dict[Key, dict[int, ClassicHistogram]] = {}
     for key, samples in series.items():
         labels = dict(key)
         name, _, part = labels.get(METRIC_NAME, "").rpartition("_")
@@ -175,7 +156,7 @@ def with_custom_buckets(series: Mapping[Key, Sequence[tuple[int, Sample]]]) -> d
         for at, value in samples:
             if isinstance(value, Histogram) or np.isnan(value):
                 continue
-            one = whole.setdefault(at, _Classic({}))
+            one = whole.setdefault(at, ClassicHistogram())
             if bound is not None:
                 one.below[bound] = value
             elif part == "count":
