@@ -3,12 +3,14 @@
 Each format that was ever released has one, made by a program of that time; they are opened by tests and never changed.
 
     PYTHONPATH=<source of that version> python tests/golden/data/make.py tests/golden/data/metrics-<format>
+    PYTHONPATH=<source of that version> python tests/golden/data/make.py tests/golden/data/metrics-histograms-<format>
     PYTHONPATH=<source of that version> python tests/golden/data/make.py tests/golden/data/logs-<version of blocks>
 """
 
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from watchkeeper.model.frame import ABSENT_BITS, STALE, MetricMetadata, Row
+from watchkeeper.model.frame import (
+    ABSENT_BITS,
+    STALE,
+    MetricMetadata,
+    Row,
+    histogram_cells,
+    histogram_numbers,
+    is_histogram,
+)
+from watchkeeper.model.histogram import CUSTOM_BUCKETS, Hint, Histogram, buckets
 from watchkeeper.model.logs import Entries
 from watchkeeper.model.matchers import Matcher
 from watchkeeper.store.files import RealFiles
@@ -46,7 +57,10 @@ def told(db: MetricDb) -> dict[str, Any]:
     for part in db.select([Matcher("__name__", "=~", ".+")], *EVER):
         for labels, row in zip(part.labels.labels(), part.values.view(np.uint64).tolist(), strict=True):
             pairs = zip(part.times.tolist(), row, strict=True)
-            found[json.dumps(labels, sort_keys=True)] = [[t, b] for t, b in pairs if b != ABSENT_BITS]
+            cells = [[t, b] for t, b in pairs if b != ABSENT_BITS]
+            if part.histograms:
+                cells = [[t, _native(part.histograms, b)] for t, b in cells]
+            found[json.dumps(labels, sort_keys=True)] = cells
     text = json.dumps(found, sort_keys=True).encode()
     return {
         "series": len(found),
@@ -55,6 +69,40 @@ def told(db: MetricDb) -> dict[str, Any]:
         "names": db.label_values("__name__", [], *EVER),
         "help": {name: [said.help for said in known] for name, known in sorted(dict(db.metadata()).items())},
     }
+
+
+def _native(held: Sequence[Histogram], bits: int) -> Any:
+    """Give what a cell says: its bits, or all of the histogram that it stands for."""
+    cell = np.array([bits], np.uint64).view(np.float64)
+    if not is_histogram(cell)[0]:
+        return bits
+    one = held[int(histogram_numbers(cell)[0])]
+    sides = [[*map(list, (side.index.tolist(), side.counts.tolist()))] for side in (one.positive, one.negative)]
+    numbers = [one.count, one.sum, one.schema, one.zero_threshold, one.zero_count, int(one.hint)]
+    return [*numbers, sides, one.bounds.tolist()]
+
+
+def fill_histograms(db: MetricDb, hours: range) -> None:
+    """Store native histograms: counters, gauges, custom buckets, and floats between them."""
+    layout = db.layout("scrape/native", [{"__name__": f"h{at}", "instance": "a"} for at in range(4)])
+    for minute in range(hours.start * 60, hours.stop * 60, 7):
+        grown = float(minute % 500)
+        side = buckets(np.array([-3, 0, 5]), np.array([grown, 2.0, 1.0]))
+        made = [
+            Histogram(grown + 4, minute / 4, 2, 0.001, 1.0, side),
+            Histogram(grown + 3, -1.5, -1, negative=side, hint=Hint.GAUGE),
+            Histogram(
+                grown + 2,
+                0.0,
+                CUSTOM_BUCKETS,
+                positive=buckets(np.arange(2), np.array([grown, 2.0])),
+                bounds=np.array([0.5, 2.5]),
+            ),
+        ]
+        cells = np.append(histogram_cells(np.arange(3)), grown)
+        if minute % 5 == 0:
+            cells[2] = STALE
+        db.append([Row(layout, START_MS + minute * 60_000, cells, True, histograms=made)])
 
 
 def fill(db: MetricDb, hours: range) -> None:
@@ -81,11 +129,12 @@ async def write(folder: Path) -> None:
         said["downsample"] = [{"every": "1h", "after": "1d", "keep": "3650d"}]
     db = MetricDb(RealFiles(folder / "data"), MetricSettings.model_validate(said), Clock())
     await db.start()
-    fill(db, range(HOURS - 2))
+    store = fill_histograms if "histograms" in folder.name else fill
+    store(db, range(HOURS - 2))
     if hasattr(db, "flush"):
         await db.keep_up()
         await db.delete_series([[Matcher("n", "=", "1")]], START_MS, START_MS + 3_600_000)
-    fill(db, range(HOURS - 2, HOURS))
+    store(db, range(HOURS - 2, HOURS))
     await db.commit()
     (folder / "answers.json").write_text(json.dumps(told(db), indent=1, ensure_ascii=False) + "\n", "utf-8")
     await db.stop()
