@@ -12,6 +12,7 @@ from tests.doubles import SplitClock
 from tests.store.simfiles import PowerLost, SimFiles
 
 from watchkeeper.app.commands.move import import_
+from watchkeeper.model.clock import SystemClock
 from watchkeeper.model.frame import Floats, Row
 from watchkeeper.model.history import History
 from watchkeeper.model.matchers import Matcher
@@ -40,7 +41,7 @@ def old_values(db: MetricDb) -> list[float]:
 def hand_over(files: Files, values: Floats) -> None:
     times = NOW_MS - 40 * HOUR_MS + np.arange(len(values)) * 60_000
     history = History([{"__name__": "old"}], np.array([len(values)]), times, values)
-    with open_backfill(files, MetricSettings()) as backfill:
+    with open_backfill(files, MetricSettings(), SystemClock()) as backfill:
         assert backfill.handed_over
         backfill.begin(0)
         backfill.add("a", history)
@@ -93,7 +94,7 @@ def test_a_second_import_at_the_same_time_is_refused(tmp_path: Path) -> None:
         db = make(RealFiles(tmp_path))
         await db.start()
         (tmp_path / "old.om").write_text("# EOF\n")
-        with open_backfill(RealFiles(tmp_path), MetricSettings()) as first:
+        with open_backfill(RealFiles(tmp_path), MetricSettings(), SystemClock()) as first:
             assert first.handed_over
             said = CliRunner().invoke(import_, ["openmetrics", str(tmp_path / "old.om"), "--data", str(tmp_path)])
             assert "want it free" in str(said.exception)

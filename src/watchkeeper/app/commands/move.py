@@ -172,7 +172,7 @@ def _by_source(history: History) -> Iterator[tuple[str, History]]:
 def _writing(data: Path, where: Path | None) -> Iterator[Backfill]:
     """Open our data directory, and say when what is written will not stay."""
     settings = load(where).own.metrics if where else MetricSettings()
-    with open_backfill(RealFiles(data), settings) as backfill:
+    with open_backfill(RealFiles(data), settings, SystemClock()) as backfill:
         yield backfill
         if backfill.handed_over:
             _wait(backfill)
@@ -208,8 +208,9 @@ def _progress() -> Iterator[Progress]:
 
 def _tell(backfill: Backfill, found: Found, failed: int) -> None:
     click.echo(f"{found.samples:,} samples read, {backfill.samples:,} written")
-    if found.histogram_chunks:
-        click.secho(f"{found.histogram_chunks:,} chunks of native histograms left out", fg="yellow", err=True)
+    if backfill.left_out:
+        told = f"{backfill.left_out:,} native histograms left out: stop the server and import again to have them"
+        click.secho(told, fg="yellow", err=True)
     if found.damaged:
         click.secho(f"{found.damaged} segments of the log were cut off where they are damaged", fg="yellow", err=True)
     if failed:

@@ -1,16 +1,18 @@
 """A Prometheus' data directory as histories of sources, a bounded number of samples at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from watchkeeper.collect.tsdb.block import XOR, Block, IndexedSeries
+from watchkeeper.collect.tsdb.block import FLOAT_HISTOGRAM, HISTOGRAM, XOR, Block, IndexedSeries
+from watchkeeper.collect.tsdb.histogram_chunk import read_chunk
 from watchkeeper.collect.tsdb.wal import WalReader
-from watchkeeper.model.frame import clear_reserved
+from watchkeeper.model.frame import STALE_BITS, Floats, Times, clear_reserved, histogram_cells, is_histogram
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.history import History
-from watchkeeper.model.labels import Labels
+from watchkeeper.model.labels import Ints, Labels
 from watchkeeper.model.matchers import Matcher, match_all
 from watchkeeper.net.xor import CHUNK_SAMPLES, decode
 
@@ -23,7 +25,7 @@ class Found:
 
     series: int = 0
     samples: int = 0
-    histogram_chunks: int = 0
+    histograms: int = 0
     damaged: int = 0
 
 
@@ -79,7 +81,7 @@ def _parted(history: History, sizes: Sequence[tuple[str, int]]) -> Iterator[tupl
         last = first + count
         end = int(ends[last - 1])
         series, counts = history.series[first:last], history.counts[first:last]
-        yield source, History(series, counts, history.times[at:end], history.values[at:end])
+        yield source, History(series, counts, history.times[at:end], history.values[at:end], history.histograms)
         first, at = last, end
 
 
@@ -87,6 +89,7 @@ def _read_chunks(
     block: Block, series: Sequence[IndexedSeries], span: Span, deleted: dict[int, list[tuple[int, int]]], found: Found
 ) -> History:
     chunks, owners = list[bytes](), list[int]()
+    native = _Natives()
     for place, one in enumerate(series):
         inside = (one.end_ms >= span.start_ms) & (one.start_ms <= span.end_ms)
         for ref in one.refs[inside].tolist():
@@ -94,20 +97,52 @@ def _read_chunks(
             if encoding == XOR:
                 chunks.append(data)
                 owners.append(place)
-            else:
-                found.histogram_chunks += 1
+            elif encoding in (HISTOGRAM, FLOAT_HISTOGRAM):
+                native.add(place, read_chunk(data, floats=encoding == FLOAT_HISTOGRAM))
     counts, times, values = decode(chunks)
     of_sample = np.repeat(np.array(owners, np.int64), counts)
+    clear_reserved(values)
+    of_sample, times, values = native.among(of_sample, times, values)
     kept = (times >= span.start_ms) & (times <= span.end_ms)
     for place, one in enumerate(series):
         for start_ms, end_ms in deleted.get(one.number, ()):
             kept &= ~((of_sample == place) & (times >= start_ms) & (times <= end_ms))
-    clear_reserved(values)
     per_series = np.bincount(of_sample, minlength=len(series))
-    history = History([one.labels for one in series], per_series, times, values).only(kept)
+    history = History([one.labels for one in series], per_series, times, values, native.held).only(kept)
     found.series += len(series)
     found.samples += len(history.times)
+    found.histograms += int(is_histogram(history.values).sum())
     return history
+
+
+class _Natives:
+    """Native histograms of many series, to be put among the floats of the same."""
+
+    def __init__(self) -> None:
+        self.held: list[Histogram] = []
+        self._owners: list[int] = []
+        self._times: list[int] = []
+        self._numbers: list[int] = []  # of `held`; -1: the series ended
+
+    def add(self, owner: int, samples: Iterable[tuple[int, Histogram | None]]) -> None:
+        for time_ms, one in samples:
+            self._owners.append(owner)
+            self._times.append(time_ms)
+            self._numbers.append(-1 if one is None else len(self.held))
+            if one is not None:
+                self.held.append(one)
+
+    def among(self, owners: Ints, times: Times, values: Floats) -> tuple[Ints, Times, Floats]:
+        """Give all samples by series and time."""
+        if not self._owners:
+            return owners, times, values
+        numbers = np.array(self._numbers, np.int64)
+        cells = np.where(numbers < 0, np.uint64(STALE_BITS), histogram_cells(numbers).view(np.uint64))
+        owners = np.concatenate([owners, np.array(self._owners, np.int64)])
+        times = np.concatenate([times, np.array(self._times, np.int64)])
+        bits = np.concatenate([values.view(np.uint64), cells])
+        order = np.lexsort((times, owners))
+        return owners[order], times[order], bits[order].view(np.float64)
 
 
 def read_log(folder: Path, span: Span, found: Found) -> Iterator[tuple[str, History]]:
@@ -122,10 +157,10 @@ def read_log(folder: Path, span: Span, found: Found) -> Iterator[tuple[str, Hist
             if size > _BATCH_SAMPLES:
                 yield from _by_source(reader, parts, span, found)
                 parts, size = [], 0
+                reader.histograms = []  # those of before belong to what was given
     if parts:
         yield from _by_source(reader, parts, span, found)
     found.damaged += reader.damaged
-    found.histogram_chunks += reader.skipped
 
 
 def _by_source(
@@ -133,11 +168,10 @@ def _by_source(
 ) -> Iterator[tuple[str, History]]:
     refs, times = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
     values = np.concatenate([part[2] for part in parts])
-    clear_reserved(values)
     kept = (times >= span.start_ms) & (times <= span.end_ms)
     for ref, start_ms, end_ms in reader.deleted:
         kept &= ~((refs == ref) & (times >= start_ms) & (times <= end_ms))
-    refs, times, values = refs[kept], times[kept], values[kept]
+    refs, times, values = refs[kept], times[kept], values.view(np.uint64)[kept].view(np.float64)
     sources: dict[str, list[tuple[Labels, int]]] = {}
     numbers: dict[tuple[tuple[str, str], ...], int] = {}  # a series may have had several references
     distinct = np.unique(refs)
@@ -153,9 +187,9 @@ def _by_source(
         number_of[place] = numbers[pairs]
     owners = number_of[np.searchsorted(distinct, refs)]
     order = np.lexsort((times, owners))
-    owners, times, values = owners[order], times[order], values[order]
+    owners, times, values = owners[order], times[order], values.view(np.uint64)[order].view(np.float64)
     first = np.concatenate([[True], (np.diff(owners) != 0) | (np.diff(times) != 0)]) & (owners >= 0)
-    owners, times, values = owners[first], times[first], values[first]
+    owners, times, values = owners[first], times[first], values.view(np.uint64)[first].view(np.float64)
     starts = np.searchsorted(owners, np.arange(len(numbers)))
     stops = np.searchsorted(owners, np.arange(len(numbers)), side="right")
     for source, series in sorted(sources.items()):
@@ -163,4 +197,6 @@ def _by_source(
         take = np.concatenate([np.arange(starts[at], stops[at]) for at in where])
         found.samples += len(take)
         labels_of = [labels for labels, _ in series]
-        yield source, History(labels_of, (stops - starts)[where], times[take], values[take])
+        bits = values.view(np.uint64)[take]  # a float move may quieten NaNs
+        found.histograms += int(is_histogram(bits.view(np.float64)).sum())
+        yield source, History(labels_of, (stops - starts)[where], times[take], bits.view(np.float64), reader.histograms)

@@ -6,6 +6,7 @@ page      fragments: u8 type (0 rest is empty, 1 whole, 2 first, 3 middle, 4 las
 series    1: each u64 reference, uvarint number of labels, name and value each uvarint length and bytes
 deleted   3: each u64 reference, varint from, varint to
 samples   2: u64 first reference, i64 first time, each varint difference of reference and of time from these, u64 bits
+native    7, 9 (custom buckets): of integers, 8, 10: of floats; see histogram_chunk
 source    Prometheus, tsdb/docs/format/wal.md; tsdb/wlog/reader.go, tsdb/record/record.go
 
 A target's scrapes make records that differ in their times and values alone. So a record is compared, these blanked,
@@ -22,11 +23,14 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from watchkeeper.collect.tsdb.histogram_chunk import read_record
 from watchkeeper.collect.tsdb.varints import uvarint, varint
 from watchkeeper.model.errors import BadInput
-from watchkeeper.model.frame import Floats, Times
+from watchkeeper.model.frame import STALE_BITS, Floats, Times, clear_reserved, histogram_cells
+from watchkeeper.model.histogram import Histogram
 
-SERIES, SAMPLES, DELETED, HISTOGRAMS = 1, 2, 3, frozenset({7, 8, 9, 10})
+SERIES, SAMPLES, DELETED = 1, 2, 3
+_INTEGERS, _FLOATS = (7, 9), (8, 10)
 _PAGE = 32 << 10
 _HEAD = struct.Struct(">BHI")
 _SNAPPY, _ZSTD = 8, 16
@@ -44,14 +48,15 @@ class WalReader:
     series     reference → labels, as far as read
     deleted    closed ranges of time by reference
     damaged    records that could not be read: each ends the reading of its segment
-    skipped    histogram records, which are not imported
+    histograms  what cells of the samples that were given stand for
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.series: dict[int, dict[str, str]] = {}
         self.deleted: list[tuple[int, int, int]] = []
-        self.damaged = self.skipped = 0
+        self.histograms: list[Histogram] = []
+        self.damaged = 0
         self._layouts: dict[int, tuple[bytes, Ints, Ints, Ints]] = {}
 
     def segments(self) -> list[Path]:
@@ -74,11 +79,13 @@ class WalReader:
                 if kind == SERIES:
                     self._read_series(record)
                 elif kind == SAMPLES:
-                    yield self._read_samples(record)
+                    refs, times, values = self._read_samples(record)
+                    clear_reserved(values)
+                    yield refs, times, values
                 elif kind == DELETED:
                     self._read_deleted(record)
-                elif kind in HISTOGRAMS:
-                    self.skipped += 1
+                elif kind in _INTEGERS or kind in _FLOATS:
+                    yield self._read_histograms(record, floats=kind in _FLOATS)
         except (BadInput, struct.error, IndexError):
             self.damaged += 1  # as Prometheus, which cuts the log here
 
@@ -95,6 +102,17 @@ class WalReader:
                 labels[name] = record[at : at + size].decode(errors="replace")
                 at += size
             self.series[ref] = labels
+
+    def _read_histograms(self, record: bytes, *, floats: bool) -> tuple[Ints, Times, Floats]:
+        found = list(read_record(record, floats=floats))
+        numbers = np.full(len(found), -1, np.int64)
+        for at, (_, _, one) in enumerate(found):
+            if one is not None:
+                numbers[at] = len(self.histograms)
+                self.histograms.append(one)
+        bits = np.where(numbers < 0, np.uint64(STALE_BITS), histogram_cells(numbers).view(np.uint64))
+        refs, times = (np.array([one[part] for one in found], np.int64) for part in (0, 1))
+        return refs, times, bits.view(np.float64)
 
     def _read_deleted(self, record: bytes) -> None:
         at = 1

@@ -5,12 +5,14 @@ that is there already stays as it is: what is in an older block is taken first.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from watchkeeper.model.clock import Clock
 from watchkeeper.model.errors import Refused
-from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE_BITS, Floats, Times
+from watchkeeper.model.frame import ABSENT, ABSENT_BITS, STALE_BITS, Floats, Times, is_histogram
+from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.history import History
 from watchkeeper.model.labels import LabelTable, Symbols
 from watchkeeper.store.files import Files
@@ -20,6 +22,7 @@ from watchkeeper.store.metrics.chunk import MERGED_COLUMNS, Chunk, chunk_of
 from watchkeeper.store.metrics.codec import encode
 from watchkeeper.store.metrics.columns import code_labels
 from watchkeeper.store.metrics.directory import DIRECTORY, INCOMING, check_format
+from watchkeeper.store.metrics.histograms import HistogramFiles
 from watchkeeper.store.metrics.pack import ROWS_MAX
 from watchkeeper.store.settings import MetricSettings
 
@@ -33,9 +36,10 @@ class Backfill:
 
     handed_over  whether another process has the directory, and takes the blocks in
     samples, oldest_ms  how many were written, and the time of the oldest
+    left_out     native histograms that were not: only who has the directory itself can keep them
     """
 
-    def __init__(self, files: Files, settings: MetricSettings, *, handed_over: bool = False) -> None:
+    def __init__(self, files: Files, settings: MetricSettings, clock: Clock, *, handed_over: bool = False) -> None:
         self._files, self._block_ms = files, settings.block_ms
         self._symbols = Symbols()
         self.handed_over = handed_over
@@ -46,7 +50,11 @@ class Backfill:
             self._blocks.load()
         self._writers: dict[int, BlockWriter] = {}
         self._window_ms = settings.block_ms
-        self.samples = 0
+        age_ms = settings.wal.segment_age_ms
+        self._histograms = HistogramFiles(files, f"{DIRECTORY}/histograms", clock, age_ms, durable=True)
+        if not handed_over:
+            self._histograms.load()
+        self.samples = self.left_out = 0
         self.oldest_ms: int | None = None
 
     @property
@@ -87,7 +95,8 @@ class Backfill:
             name = f"{source}#{number}" if number else source
             cuts = np.flatnonzero(np.diff(times // self._window_ms)) + 1
             for low, high in zip([0, *cuts.tolist()], [*cuts.tolist(), len(times)], strict=True):
-                self._write(name, table.take(series), times[low:high], values[:, low:high])
+                own = self._settled(values[:, low:high], history.histograms, int(times[high - 1]))
+                self._write(name, table.take(series), times[low:high], own)
 
     def finish(self, name: str = "") -> None:
         """Give the blocks of this part their names; they are on the disk then.
@@ -95,6 +104,7 @@ class Backfill:
         name    by which `is_done` knows the part
         raises  OSError
         """
+        self._histograms.sync()  # before the blocks whose cells stand for them
         for writer in self._writers.values():
             writer.finish(self._blocks.mark, self._blocks.cutoff_ms)
         self._writers.clear()
@@ -109,6 +119,20 @@ class Backfill:
         for writer in self._writers.values():
             writer.abandon()
         self._writers.clear()
+
+    def _settled(self, values: Floats, histograms: Sequence[Histogram], time_ms: int) -> Floats:
+        native = is_histogram(values) if histograms else np.zeros(1, np.bool_)
+        if not native.any():
+            return values
+        if self.handed_over:
+            self.left_out += int(native.sum())
+            return np.where(native, ABSENT, values)
+        return self._histograms.settled(values, histograms, time_ms)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.abandon()
+        self._histograms.close()
 
     def _write(self, source: str, table: LabelTable, times: Times, values: Floats) -> None:
         bits = values.view(np.uint64)
@@ -130,7 +154,7 @@ class Backfill:
 
 
 @contextlib.contextmanager
-def open_backfill(files: Files, settings: MetricSettings) -> Iterator[Backfill]:
+def open_backfill(files: Files, settings: MetricSettings, clock: Clock) -> Iterator[Backfill]:
     """Hold a data directory to write old samples into it; where a process has it open, hand them over to that.
 
     raises  Refused when another import hands over, too
@@ -146,11 +170,11 @@ def open_backfill(files: Files, settings: MetricSettings) -> Iterator[Backfill]:
     try:
         if not handed_over:
             check_format(files)
-        backfill = Backfill(files, settings, handed_over=handed_over)
+        backfill = Backfill(files, settings, clock, handed_over=handed_over)
         try:
             yield backfill
         finally:
-            backfill.abandon()
+            backfill.close()
     finally:
         files.close(lock)
 

@@ -122,15 +122,24 @@ class HistogramFiles:
 
         raises  Refused when the disk does not take them
         """
-        there = is_histogram(row.values)
-        if not there.any():
+        if not is_histogram(row.values).any():
             return row
-        numbers = histogram_numbers(row.values[there])
-        own, places = np.unique(numbers, return_inverse=True)
-        kept = self._keep([row.histograms[at] for at in own.tolist()], row.time_ms)
-        values = row.values.copy()
-        values.view(np.uint64)[there] = histogram_cells(kept[places]).view(np.uint64)
+        values = self.settled(row.values, row.histograms, row.time_ms)
         return Row(row.layout, row.time_ms, values, row.whole)
+
+    def settled(self, values: Floats, histograms: Sequence[Histogram], time_ms: int) -> Floats:
+        """Keep the histograms that cells stand for; gives a copy with cells that stand for them for good.
+
+        time_ms  of the newest of them
+        raises   Refused when the disk does not take them
+        """
+        there = is_histogram(values)
+        numbers = histogram_numbers(values[there])
+        own, places = np.unique(numbers, return_inverse=True)
+        kept = self._keep([histograms[at] for at in own.tolist()], time_ms)
+        values = values.copy()
+        values.view(np.uint64)[there] = histogram_cells(kept[places]).view(np.uint64)
+        return values
 
     def _keep(self, histograms: Sequence[Histogram], time_ms: int) -> Ints:
         current = self._writable(time_ms)
