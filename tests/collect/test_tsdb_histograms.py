@@ -12,9 +12,9 @@ from tests.collect.test_tsdb import answers, invoke
 from tests.peers import PEERS, RealPrometheus
 from tests.query.promql.histogram_peer import ROWS, STEP_MS, series, write_body
 
-from watchkeeper.collect.tsdb.histogram_chunk import read_chunk
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.histogram import Histogram, to_spans
+from watchkeeper.net.histogram_chunk import read_chunk
 from watchkeeper.net.protobuf import double_field, field, number_field, varint, zigzag
 
 FLAGS = (

@@ -5,7 +5,7 @@ Query                    1 start_timestamp_ms, 2 end_timestamp_ms, 3 matchers*
 LabelMatcher             1 type (0 =, 1 !=, 2 =~, 3 !~), 2 name, 3 value
 ReadResponse             1 results*; QueryResult 1 timeseries*; TimeSeries 1 labels*, 2 samples*
 ChunkedReadResponse      1 chunked_series*, 2 query_index; ChunkedSeries 1 labels*, 2 chunks*
-Chunk                    1 min_time_ms, 2 max_time_ms, 3 type (1 XOR), 4 data
+Chunk                    1 min_time_ms, 2 max_time_ms, 3 type (1 XOR, 3 histograms of floats), 4 data
 
 A streamed answer is frames: uvarint length, CRC-32C of the message (big endian), message.
 source  prometheus.io/docs/specs/prw/remote_read_spec; Prometheus 3.5, storage/remote/read_handler.go, chunked.go
@@ -14,6 +14,7 @@ source  prometheus.io/docs/specs/prw/remote_read_spec; Prometheus 3.5, storage/r
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cramjam
 import google_crc32c
@@ -30,6 +31,7 @@ from watchkeeper.model.matchers import Matcher, MatchOp
 from watchkeeper.model.metrics import counter, gauge
 from watchkeeper.net.answers import Fault
 from watchkeeper.net.encoding import decompress
+from watchkeeper.net.histogram_chunk import write_chunks
 from watchkeeper.net.protobuf import (
     BYTES,
     VARINT,
@@ -52,7 +54,7 @@ SAMPLES, STREAMED = 0, 1
 _OPS: tuple[MatchOp, ...] = ("=", "!=", "=~", "!~")
 _BODY_BYTES_MAX = 4 << 20
 _SERIES_AT_ONCE = 256
-_XOR = 1
+_XOR, _HISTOGRAMS = 1, 3
 
 _queries = gauge("prometheus_api_remote_read_queries", "Remote read requests that are answered now.")
 _requests = counter("watchkeeper_remote_reads", "Remote read requests, by what was answered.", ("answer",))
@@ -146,7 +148,7 @@ def routes(
             ("POST",),
             read,
             READ,
-            "Remote read: samples, or a stream of XOR chunks.",
+            "Remote read: samples, or a stream of chunks.",
             body_bytes_max=_BODY_BYTES_MAX,
             error=lambda status, text: PlainTextResponse(text + "\n", status),
         )
@@ -269,7 +271,7 @@ def _side(spans_at: int, counts_at: int, side: Buckets) -> bytes:
 
 
 def _frames(answers: Iterator[tuple[int, list[_Series]]], bytes_max: int) -> Iterator[bytes]:
-    """Give the frames of a stream; a series with many chunks is told in more than one. Histograms are left out."""
+    """Give the frames of a stream; a series with many chunks is told in more than one."""
     for index, series in answers:
         for first in range(0, len(series), _SERIES_AT_ONCE):
             for labels, chunks in _chunked(series[first : first + _SERIES_AT_ONCE]):
@@ -292,7 +294,8 @@ def _frame(head: bytes, chunks: Sequence[bytes], index: int) -> bytes:
 
 def _chunked(series: Sequence[_Series]) -> Iterator[tuple[Labels, list[bytes]]]:
     """Give each series' Chunk fields; the chunks of all of them are made together."""
-    parts = [one.samples() for one in series]
+    nothing = np.empty(0, np.int64), np.empty(0, np.float64)
+    parts = [nothing if one.part.histograms else one.samples() for one in series]  # those with histograms go their way
     counts, of_series = list[int](), list[int]()
     for place, (times, _) in enumerate(parts):
         whole, rest = divmod(len(times), CHUNK_SAMPLES)
@@ -306,7 +309,36 @@ def _chunked(series: Sequence[_Series]) -> Iterator[tuple[Labels, list[bytes]]]:
     stops = np.cumsum(lengths)
     found: list[list[bytes]] = [[] for _ in series]
     for place, start, stop, chunk in zip(of_series, (stops - lengths).tolist(), stops.tolist(), chunks, strict=True):
-        span = number_field(1, int(times[start])) + number_field(2, int(times[stop - 1]))
-        found[place].append(field(2, span + number_field(3, _XOR) + field(4, chunk)))
+        found[place].append(_chunk(int(times[start]), int(times[stop - 1]), chunk, _XOR))
     for one, own_chunks in zip(series, found, strict=True):
-        yield one.labels, own_chunks
+        yield one.labels, own_chunks if not one.part.histograms else _mixed(one)
+
+
+def _mixed(series: _Series) -> list[bytes]:
+    """Give the Chunk fields of a series that may have histograms: a chunk holds floats, or these."""
+    times, values = series.part.times, series.part.values[series.row]
+    there = ~is_absent(values)
+    times, native = times[there], is_histogram(values[there])
+    floats, held = series.samples(), series.histograms()
+    cuts = [0, *(np.flatnonzero(np.diff(native)) + 1).tolist(), len(native)]
+    chunks, at_float, at_native = list[bytes](), 0, 0
+    for low, high in pairwise(cuts):
+        if high > low and native[low]:
+            own = held[at_native : at_native + high - low]
+            at_native += high - low
+            chunks += [_chunk(*one, _HISTOGRAMS) for one in write_chunks(own, CHUNK_SAMPLES)]
+        else:
+            here = slice(at_float, at_float + high - low)
+            own_times, own_values = floats[0][here], floats[1][here]
+            at_float += high - low
+            for first in range(0, high - low, CHUNK_SAMPLES):
+                some = own_times[first : first + CHUNK_SAMPLES]
+                bits = own_values.view(np.uint64)[first : first + CHUNK_SAMPLES]
+                (data,) = encode(np.array([len(some)]), some, bits.view(np.float64))
+                chunks.append(_chunk(int(some[0]), int(some[-1]), data, _XOR))
+    return chunks
+
+
+def _chunk(start_ms: int, end_ms: int, data: bytes, kind: int) -> bytes:
+    span = number_field(1, start_ms) + number_field(2, end_ms)
+    return field(2, span + number_field(3, kind) + field(4, data))

@@ -20,6 +20,7 @@ from watchkeeper.net.xor import decode
 _OPS = {"=": 0, "!=": 1, "=~": 2, "!~": 3}
 _STREAMED, _SAMPLES = 1, 0
 _XOR = 1
+_KINDS = (_XOR, 2, 3)  # the others are of histograms
 _BATCH_BYTES = 4 << 20
 _FRAME_BYTES_MAX = 64 << 20
 HEADERS = {
@@ -51,14 +52,15 @@ def read_request(matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> byt
 def read_stream(stream: Readable) -> Iterator[History]:
     """Give what a stream holds, some series at a time; a series with many chunks may come in several pieces.
 
-    raises  BadInput when it is no such stream, or holds chunks of native histograms
+    returns  numbers: chunks of native histograms are left out
+    raises   BadInput when it is no such stream
     """
     batch: list[tuple[dict[str, str], list[bytes]]] = []
     size = 0
     for message in _frames(stream):
         for series in _parts(message, 1):
             labels = {b"".join(_parts(one, 1)).decode(): b"".join(_parts(one, 2)).decode() for one in _parts(series, 1)}
-            batch.append((labels, [_xor(chunk) for chunk in _parts(series, 2)]))
+            batch.append((labels, [data for chunk in _parts(series, 2) if (data := _xor(chunk)) is not None]))
             size += len(series)
         if size > _BATCH_BYTES:
             yield _history(batch)
@@ -75,16 +77,16 @@ def _history(batch: Sequence[tuple[dict[str, str], list[bytes]]]) -> History:
     return History([labels for labels, _ in batch], per_series, times, values)
 
 
-def _xor(chunk: bytes) -> bytes:
+def _xor(chunk: bytes) -> bytes | None:
     kind, data = 0, b""
     for number, wire, start, stop in fields(chunk, 0, len(chunk)):
         if number == 3 and wire == VARINT:
             kind = read_varint(chunk, start, stop)[0]
         elif number == 4 and wire == BYTES:
             data = chunk[start:stop]
-    if kind != _XOR:
-        raise BadInput(f"cannot read remote read answer: got a chunk of kind {kind}, want XOR")
-    return data
+    if kind not in _KINDS:
+        raise BadInput(f"cannot read remote read answer: got a chunk of kind {kind}, want one of {_KINDS}")
+    return data if kind == _XOR else None
 
 
 def _parts(message: bytes, wanted: int) -> list[bytes]:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from watchkeeper.collect.tsdb.block import FLOAT_HISTOGRAM, HISTOGRAM, XOR, Block, IndexedSeries
-from watchkeeper.collect.tsdb.histogram_chunk import read_chunk
 from watchkeeper.collect.tsdb.wal import WalReader
 from watchkeeper.model.frame import STALE_BITS, Floats, Times, clear_reserved, histogram_cells, is_histogram
 from watchkeeper.model.histogram import Histogram
 from watchkeeper.model.history import History
 from watchkeeper.model.labels import Ints, Labels
 from watchkeeper.model.matchers import Matcher, match_all
+from watchkeeper.net.histogram_chunk import read_chunk
 from watchkeeper.net.xor import CHUNK_SAMPLES, decode
 
 _BATCH_SAMPLES = 4_000_000

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from watchkeeper.collect.tsdb.histogram_chunk import read_record
+from watchkeeper.collect.tsdb.histogram_record import read_record
 from watchkeeper.collect.tsdb.varints import uvarint, varint
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.frame import STALE_BITS, Floats, Times, clear_reserved, histogram_cells
