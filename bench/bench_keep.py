@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--day-series", type=int, default=1000, help="0: leave the disk out")
     options = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    signal.alarm(_WHOLE_RUN_S)
+    signal.alarm(_WHOLE_RUN_S * max(1, options.rows // 240))
     found = {name: Kept() for name in NAMES}
     for name in NAMES:
         for what, measure in (("memory", measure_memory), ("disk", measure_disk))[: 1 + bool(options.day_series)]:

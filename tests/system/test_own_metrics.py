@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from tests.notify.peer import call, real
 from tests.peers import RealPrometheus
 from tests.system.programs import Watchkeeper
 from tests.waiting import wait_until
@@ -56,6 +57,18 @@ prometheus_tsdb_retention_limit_bytes prometheus_tsdb_retention_limit_seconds pr
 prometheus_tsdb_wal_corruptions_total prometheus_tsdb_wal_storage_size_bytes
 """
 WANTED = frozenset(re.findall(r"\S+", _WANTED))
+# What Alertmanager's mixin and its overview dashboard ask for.
+_OF_ALERTMANAGER = """
+alertmanager_build_info alertmanager_alerts alertmanager_alerts_received_total alertmanager_alerts_invalid_total
+alertmanager_config_hash alertmanager_config_last_reload_successful
+alertmanager_config_last_reload_success_timestamp_seconds alertmanager_dispatcher_aggregation_groups
+alertmanager_integrations alertmanager_receivers alertmanager_inhibition_rules
+alertmanager_nflog_maintenance_errors_total alertmanager_nflog_maintenance_total alertmanager_nflog_queries_total
+alertmanager_nflog_query_errors_total
+alertmanager_notification_latency_seconds alertmanager_notification_requests_failed_total
+alertmanager_notification_requests_total alertmanager_notifications_failed_total
+alertmanager_notifications_total alertmanager_silences
+"""
 _SAMPLE = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)", re.MULTILINE)
 
 Families = dict[str, str]
@@ -122,3 +135,38 @@ def test_dashboards_of_prometheus_find_what_they_read(watchkeeper: Callable[...,
         - our_samples["prometheus_tsdb_head_min_time_seconds"][""]
     )
     assert 1 <= span_s <= 60
+
+
+def test_dashboards_of_alertmanager_find_what_they_read(
+    watchkeeper: Callable[..., Watchkeeper], tmp_path: Path
+) -> None:
+    config = "route: {receiver: a, group_wait: 0s}\n"
+    config += "receivers: [{name: a, webhook_configs: [{url: 'http://127.0.0.1:9/'}]}]\n"
+    ours = watchkeeper("--auth", "none", "--config", str(tmp_path / "config"))
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "alertmanager.yml").write_text(config)
+    (tmp_path / "config" / "watchkeeper.yml").write_text("watch: {itself: false, host: false, rules: false}\n")
+    ours.start()
+    told = {}
+    with real(tmp_path / "real", config) as peer:
+        for name, base, metrics in (
+            ("ours", f"{ours.url}/alertmanager", f"{ours.url}/metrics"),
+            ("real", peer.url, f"{peer.url}/metrics"),
+        ):
+            alert = {"labels": {"alertname": "A"}, "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z"}
+            assert call("POST", f"{base}/api/v2/alerts", [alert])[0] == 200
+
+            def tried(metrics: str = metrics) -> bool:
+                with urlopen(metrics, timeout=5) as answer:
+                    samples = _read(answer.read().decode())[1]
+                return samples["alertmanager_notification_requests_total"]['integration="webhook"'] >= 1
+
+            wait_until(f"{name} to notify", tried)
+            with urlopen(metrics, timeout=5) as answer:
+                told[name] = _read(answer.read().decode())
+    (our_kinds, our_samples), (kinds, samples) = told["ours"], told["real"]
+    wanted = _OF_ALERTMANAGER.split()
+    assert {name: our_kinds.get(name) for name in wanted} == {name: kinds.get(name) for name in wanted}
+    for name in wanted:
+        assert _shapes(our_samples, name) >= _shapes(samples, name), name
+    assert our_samples["alertmanager_cluster_members"] == {"": 1.0}

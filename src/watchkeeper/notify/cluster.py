@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 _EVERY_S = 1.0
 _ALIVE_MS = 15_000
 _members = gauge("alertmanager_cluster_members", "Number indicating current number of members in cluster.")
+_members.set(1)  # alone, a process is all of its cluster: Alertmanager's mixin compares this with how many there are
 
 
 class ClusterSettings(Settings):

@@ -4,6 +4,8 @@ source  github.com/prometheus/alertmanager, cmd/alertmanager/main.go, config/coo
 """
 
 import hashlib
+import platform
+import sys
 
 import watchkeeper
 from watchkeeper.model.metrics import gauge
@@ -12,14 +14,18 @@ from watchkeeper.notify.settings import AlertmanagerConfig
 
 _build = gauge(
     "alertmanager_build_info",
-    "A metric with a constant '1' value labeled by version and revision from which alertmanager was built.",
-    ("version", "revision"),
+    "A metric with a constant '1' value labeled by version, revision and branch, as Alertmanager has it.",
+    ("version", "revision", "branch", "goversion", "goos", "goarch", "tags"),
 )
-_hash = gauge("alertmanager_config_hash", "Hash of the currently loaded alertmanager configuration.")
+_hash = gauge(
+    "alertmanager_config_hash",
+    "Hash of the currently loaded alertmanager configuration. Note that this is not a cryptographically strong hash.",
+)
 _receivers = gauge("alertmanager_receivers", "Number of configured receivers.")
 _integrations = gauge("alertmanager_integrations", "Number of configured integrations.")
-_inhibitions = gauge("alertmanager_inhibition_rules", "Number of inhibition rules configured.")
-_build.labels(watchkeeper.__version__, "").set(1)
+_inhibitions = gauge("alertmanager_inhibition_rules", "Number of configured inhibition rules.")
+_own = watchkeeper.__version__
+_build.labels(_own, f"watchkeeper-{_own}", "HEAD", "", sys.platform, platform.machine(), "").set(1)
 
 
 def note_config(config: AlertmanagerConfig) -> None:

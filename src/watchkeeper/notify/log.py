@@ -9,12 +9,22 @@ from enum import StrEnum
 
 import structlog
 
+from watchkeeper.model.metrics import counter
 from watchkeeper.notify.batch import Batch
 from watchkeeper.store.state.ledger import Event
 from watchkeeper.store.state.notifications import LogEntry, LogKey
 
 log = structlog.get_logger(__name__)
 
+_queries = counter("alertmanager_nflog_queries", "Number of notification log queries were received.")
+_query_errors = counter("alertmanager_nflog_query_errors", "Number notification log received queries that failed.")
+_maintenance = counter(
+    "alertmanager_nflog_maintenance", "How many maintenances were executed for the notification log."
+)
+_maintenance_errors = counter(
+    "alertmanager_nflog_maintenance_errors",
+    "How many maintenances were executed for the notification log that failed.",
+)
 _RETENTION_MS = 432_000_000  # 120 h, Alertmanager's --data.retention
 
 
@@ -79,8 +89,12 @@ class NotificationLog:
 
     def find(self, key: LogKey, now_ms: int) -> LogEntry | None:
         """Give what an integration was last told, unless that is too long ago to count."""
+        _queries.inc()
         entry = self._entries.get(key)
-        return entry if entry is not None and entry.expires_ms > now_ms else None
+        if entry is not None and entry.expires_ms > now_ms:
+            return entry
+        _query_errors.inc()  # as Alertmanager counts what is not found
+        return None
 
     async def record(
         self,
@@ -136,8 +150,10 @@ class NotificationLog:
 
     async def maintain(self, now_ms: int) -> None:
         """Write what could not be written before, and let go of what no longer counts."""
+        _maintenance.inc()
         for record in list(self._unsaved.values()):
             await self._write(record)
+        _maintenance_errors.inc(bool(self._unsaved))
         for key, entry in list(self._entries.items()):
             if entry.expires_ms < now_ms and key not in self._unsaved:
                 del self._entries[key]
