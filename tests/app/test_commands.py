@@ -101,6 +101,19 @@ def test_lint_and_verdict_are_promtools(tmp_path: Path, kind: str, text: str, fl
         assert (words_of_both in shown) == (words_of_both in theirs.stdout + theirs.stderr)
 
 
+def test_check_of_metrics_is_about_their_names(tmp_path: Path) -> None:
+    good, bad, broken = (tmp_path / f"{name}.prom" for name in ("good", "bad", "broken"))
+    good.write_text("# HELP up x\n# TYPE up gauge\nup 1\n")
+    bad.write_text("# HELP fooTotal x\n# TYPE fooTotal gauge\nfooTotal 1\n")
+    broken.write_text("up\n")
+    assert _run("check", good)[0] == 0
+    status, shown = _run("check", bad)
+    assert (status, "fooTotal metric names should be written in 'snake_case'" in shown) == (3, True), shown
+    status, shown = _run("check", broken)
+    assert (status, "broken.prom: expected value after metric" in shown) == (2, True), shown
+    assert _run("check", tmp_path / "none.prom")[0] == 2
+
+
 def test_check_of_several_files_fails_when_one_is_bad(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text(_TWICE)
     (tmp_path / "b.yml").write_text("groups: x")

@@ -1,21 +1,25 @@
 """What `watchkeeper check` does with a place: a folder, or one file of any kind; and what is doubtful in good files.
 
-source  promtool check config, check rules, --lint
+source  promtool check config, check rules, check metrics, --lint
 """
 
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from watchkeeper.app.config import Loaded, document_of, load
+from watchkeeper.collect.naming import doubtful_names
 from watchkeeper.collect.settings import complete
 from watchkeeper.model.duration import format_duration
-from watchkeeper.model.errors import BadConfig
+from watchkeeper.model.errors import BadConfig, BadInput
 from watchkeeper.notify.settings import load_config
 from watchkeeper.rules.files import RuleFile, duplicates, read_rules
 from watchkeeper.show.dashboards import Dashboards
 
 DUPLICATE_RULES, LONG_INTERVALS = "duplicate-rules", "too-long-scrape-interval"
 LINTS = ("all", DUPLICATE_RULES, LONG_INTERVALS, "none")
+STDIN = Path("-")
+_METRICS = ".prom"  # as node_exporter's textfile collector has it
 _LOOKBACK_MS = 300_000
 
 
@@ -25,21 +29,27 @@ class Checked:
     told      a line each: what was read
     notices   what a person should know though it is no error
     lint      what is doubtful
+    is_fatal  doubt alone makes it fail
     faults    what is wrong, where the rest could be read
     """
 
-    def __init__(self, told: Iterable[str], notices: Iterable[str] = (), lint: Iterable[str] = ()) -> None:
+    def __init__(
+        self, told: Iterable[str], notices: Iterable[str] = (), lint: Iterable[str] = (), *, is_fatal: bool = False
+    ) -> None:
+        self.is_fatal = is_fatal
         self.told, self.notices, self.lint = list(told), list(notices), list(lint)
         self.faults: list[str] = []
 
 
 def check_place(place: Path, lints: Collection[str], *, ignore_unknown: bool = False) -> Checked:
-    """Read a folder, or a file by what is in it: rules, receivers and routes, or what to scrape.
+    """Read a folder, or a file by what is in it: rules, receivers and routes, or what to scrape; or metrics.
 
     lints           of LINTS
     ignore_unknown  take fields of rule files that are not known
     raises          BadConfigs, BadConfig with every fault
     """
+    if place == STDIN or place.suffix == _METRICS:
+        return _metrics(place)
     kind = _kind_of(place) if place.is_file() else ""
     if kind == "rules":
         file = read_rules(place, ignore_unknown=ignore_unknown)
@@ -55,6 +65,16 @@ def check_place(place: Path, lints: Collection[str], *, ignore_unknown: bool = F
     checked = Checked(_summary(loaded, len(dashboards.list())), loaded.notices, doubtful)
     checked.faults += dashboards.errors.values()
     return checked
+
+
+def _metrics(place: Path) -> Checked:
+    try:
+        body = sys.stdin.buffer.read() if place == STDIN else place.read_bytes()
+        return Checked([], lint=doubtful_names(body), is_fatal=True)
+    except OSError as error:
+        raise BadInput(f"{place}: cannot read it: {error.strerror}") from None
+    except BadInput as error:
+        raise BadInput(f"{place}: {error}") from None
 
 
 def _kind_of(path: Path) -> str:

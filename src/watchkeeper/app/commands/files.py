@@ -31,11 +31,13 @@ def check(places: tuple[Path, ...], lints: tuple[str, ...], *, lint_fatal: bool,
 
     Of a folder (the current one by default): prometheus.yml and its rule files, alertmanager.yml, promtail.yml,
     watchkeeper.yml and dashboards/*.json. A file is a rule file, an alertmanager.yml or a prometheus.yml, by what is
-    in it. Exit status 0 when all are good, 2 otherwise; 3 with --lint-fatal.
+    in it. A file that ends in .prom, or `-` for standard input, holds metrics in the text format: their names are
+    checked. Exit status 0 when all are good, 2 otherwise; 3 when names of metrics are doubtful, or with --lint-fatal.
 
     \b
     watchkeeper check /etc/watchkeeper
     watchkeeper check rules/*.yml --lint-fatal
+    curl -s http://localhost:8080/metrics | watchkeeper check -
     """
     statuses = [
         _checked(place, lints, lint_fatal=lint_fatal, ignore_unknown=ignore_unknown_fields)
@@ -61,7 +63,7 @@ def _checked(place: Path, lints: tuple[str, ...], *, lint_fatal: bool, ignore_un
         click.echo(line)
     if checked.faults:
         return EXIT_USAGE
-    if checked.lint and lint_fatal:
+    if checked.lint and (lint_fatal or checked.is_fatal):
         return _EXIT_LINT
     click.echo("SUCCESS")
     return 0
