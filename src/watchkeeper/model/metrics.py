@@ -10,6 +10,7 @@ from prometheus_client.exposition import generate_latest
 from watchkeeper.model.quantiles import Quantiles
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # in the text format they would be a third more series that nobody asks for
+GO_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # Prometheus' client's, which peers use
 REGISTRY = CollectorRegistry(auto_describe=True)
 
 

@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 _EVERY_S = 1.0
 _ALIVE_MS = 15_000
 _members = gauge("alertmanager_cluster_members", "Number indicating current number of members in cluster.")
+_enabled = gauge("alertmanager_cluster_enabled", "Indicates whether the clustering is enabled or not.")
 _members.set(1)  # alone, a process is all of its cluster: Alertmanager's mixin compares this with how many there are
 
 
@@ -44,6 +45,7 @@ class Cluster:
     """
 
     def __init__(self, settings: ClusterSettings, state: StateStore, clock: Clock, address: str) -> None:
+        _enabled.set(1)
         self._state, self._clock = state, clock
         self._own = Member(str(uuid.uuid4()), address, clock.now_ms())
         self._peers: tuple[Member, ...] = ()

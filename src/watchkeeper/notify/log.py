@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import structlog
 
-from watchkeeper.model.metrics import counter
+from watchkeeper.model.metrics import GO_BUCKETS, counter, histogram
 from watchkeeper.notify.batch import Batch
 from watchkeeper.store.state.ledger import Event
 from watchkeeper.store.state.notifications import LogEntry, LogKey
@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 
 _queries = counter("alertmanager_nflog_queries", "Number of notification log queries were received.")
 _query_errors = counter("alertmanager_nflog_query_errors", "Number notification log received queries that failed.")
+_query_s = histogram(
+    "alertmanager_nflog_query_duration_seconds", "Duration of notification log query evaluation.", buckets=GO_BUCKETS
+)
 _maintenance = counter(
     "alertmanager_nflog_maintenance", "How many maintenances were executed for the notification log."
 )
@@ -90,7 +93,8 @@ class NotificationLog:
     def find(self, key: LogKey, now_ms: int) -> LogEntry | None:
         """Give what an integration was last told, unless that is too long ago to count."""
         _queries.inc()
-        entry = self._entries.get(key)
+        with _query_s.time():
+            entry = self._entries.get(key)
         if entry is not None and entry.expires_ms > now_ms:
             return entry
         _query_errors.inc()  # as Alertmanager counts what is not found

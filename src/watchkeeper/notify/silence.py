@@ -10,10 +10,16 @@ from typing import Literal
 
 from watchkeeper.model.errors import BadInput
 from watchkeeper.model.labels import Labels
+from watchkeeper.model.metrics import GO_BUCKETS, counter, histogram
 from watchkeeper.notify.gotext import quoted
 from watchkeeper.notify.matcher import LabelMatcher, Matchers, compile_go, match_all
 
 State = Literal["pending", "active", "expired"]
+_queries = counter("alertmanager_silences_queries", "How many silence queries were received.")
+_query_s = histogram(
+    "alertmanager_silences_query_duration_seconds", "Duration of silence query evaluation.", buckets=GO_BUCKETS
+)
+_scanned = counter("alertmanager_silences_query_silences_scanned", "How many silences were scanned during query.")
 _STATE_ORDER: dict[State, int] = {"active": 1, "pending": 2, "expired": 3}
 
 
@@ -62,6 +68,13 @@ class SilenceBook:
 
     def __iter__(self) -> Iterator[Silence]:
         return iter(list(self._silences.values()))
+
+    def search(self) -> Iterator[Silence]:
+        """Give every silence to one who looks for some, and count the search."""
+        _queries.inc()
+        _scanned.inc(len(self._silences))
+        with _query_s.time():
+            yield from self
 
     def get(self, silence_id: str) -> Silence:
         """Give a silence.
@@ -130,7 +143,7 @@ class SilenceBook:
         """Give the ids of the silences that hold now and match an alert, sorted."""
         version, ids = self._muting.get(alert_fingerprint, (-1, ()))
         if version != self._version:
-            ids = tuple(sorted(one.id for one in self._silences.values() if self._may_mute(one, labels, now_ms)))
+            ids = tuple(sorted(one.id for one in self.search() if self._may_mute(one, labels, now_ms)))
             self._muting[alert_fingerprint] = (self._version, ids)
         return [one for one in ids if self._silences[one].state(now_ms) == "active"]
 

@@ -7,10 +7,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from watchkeeper.model.clock import Clock
 from watchkeeper.model.errors import Refused
+from watchkeeper.model.metrics import counter
 from watchkeeper.notify.matcher import Matchers
 from watchkeeper.notify.silence import Silence, SilenceBook, filtered_silences, silence_matcher, sorted_silences
 from watchkeeper.store.state.db import StateStore
 from watchkeeper.store.state.silences import SilenceRow, drop_silences, load_silences, save_silences
+
+_maintenance = counter("alertmanager_silences_maintenance", "How many maintenances were executed for silences.")
+_maintenance_errors = counter(
+    "alertmanager_silences_maintenance_errors", "How many maintenances were executed for silences that failed."
+)
 
 
 class Silencing:
@@ -62,16 +68,18 @@ class Silencing:
 
     def find(self, matchers: Matchers = (), created_by: Sequence[str] = ()) -> list[Silence]:
         """Give the silences that have all of these matchers among their own, in the API's order."""
-        found = filtered_silences(self.book, matchers)
+        found = filtered_silences(self.book.search(), matchers)
         if created_by:
             found = [one for one in found if one.created_by in created_by]
         return sorted_silences(found, self._clock.now_ms())
 
     async def forget(self, ended_before_ms: int) -> None:
         """Drop silences that were over long ago."""
+        _maintenance.inc()
         async with self._changing:
             if gone := self.book.forget(ended_before_ms):
-                await asyncio.to_thread(drop_silences, self._state, gone)
+                with _maintenance_errors.count_exceptions():
+                    await asyncio.to_thread(drop_silences, self._state, gone)
 
     async def _save(self, planned: Sequence[Silence]) -> None:
         if not planned:
