@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from tests.collect.conftest import BodyServer, RecordingWriter, make_loop, name_of
@@ -189,6 +190,36 @@ def test_samples_with_their_own_time_live_beside_the_target(writer: RecordingWri
     writer.rows.clear()
     scrape(writer, body, honor_timestamps=False)
     assert {time for found in writer.samples().values() for time, _ in found} == {1000}
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_series_with_their_own_times_end_when_that_is_wanted(writer: RecordingWriter, *, tracked: bool) -> None:
+    bodies: list[bytes | Exception] = [
+        b"a 1 900\nb 2 900\nc 3 900\nd 4\n",
+        b"a 1 1900\nb 2\nd 4\n",
+        BadInput("it is down"),
+        b"a 1 3900\n",
+    ]
+    scrape(writer, *bodies, track_timestamps_staleness=tracked)
+    own = [row for row in writer.rows if not row.whole]
+    found = {
+        dict(key)["__name__"]: [(time, "ends" if is_stale(np.array([value]))[0] else value) for time, value in samples]
+        for key, samples in writer.samples(own).items()
+    }
+    ends = {"a": [(3000, "ends")], "c": [(2000, "ends")]} if tracked else {"a": [], "c": []}
+    assert found == {
+        "a": [(900, 1), (1900, 1), *ends["a"], (3900, 1)],
+        "b": [(900, 2)],  # said without a time now: the target's row has it
+        "c": [(900, 3), *ends["c"]],
+    }
+
+
+def test_series_with_their_own_times_end_with_their_target(writer: RecordingWriter) -> None:
+    loop = scrape(writer, b"a 1 900\n", track_timestamps_staleness=True)
+    writer.rows.clear()
+    asyncio.run(loop.stop(gone=True))
+    ended = {dict(key)["__name__"] for key in writer.samples([row for row in writer.rows if not row.whole])}
+    assert ended == {"a"}
 
 
 def test_scrapes_spread_over_the_interval_and_keep_their_grid() -> None:

@@ -118,6 +118,7 @@ class TargetRows:
         self._report_layout: Layout | None = None
         self.metadata: Mapping[str, MetricMetadata] = {}
         self._own: dict[bytes, tuple[Layout, npt.NDArray[np.int64]]] = {}
+        self._own_last: tuple[Labels, ...] = ()  # series with times of their own in the scrape before
 
     def rows(self, exposed: Exposed, time_ms: int, duration_s: float) -> tuple[list[Row], Counts]:
         """Give the rows of a scrape that went well.
@@ -137,7 +138,7 @@ class TargetRows:
         rows = [Row(bound.layout, time_ms, values, whole=True, histograms=held)]
         if len(bound.own_take) and exposed.times is not None:
             rows += self._own_rows(bound, exposed.values[bound.own_take], exposed.times[bound.own_take], held)
-        return rows, counts
+        return rows + self._own_ended(bound.own_labels, bound.keys, time_ms), counts
 
     def exemplars(self, exposed: Exposed, time_ms: int) -> list[tuple[Labels, Exemplar]]:
         """Give the exemplars of a scrape whose rows were made, each with its series."""
@@ -153,11 +154,12 @@ class TargetRows:
     def failed(self, time_ms: int, duration_s: float, counts: Counts) -> list[Row]:
         """Give the row of a scrape that failed: up is 0 and all the target's series end."""
         values = np.array(_report(0.0, duration_s, counts), np.float64)
-        return [Row(self._reports(), time_ms, values, whole=True)]
+        return [Row(self._reports(), time_ms, values, whole=True), *self._own_ended((), frozenset(), time_ms)]
 
     def gone(self, time_ms: int) -> list[Row]:
         """Give the last row of a target that is no more: every series ends, the report's too."""
-        return [Row(self._reports(), time_ms, np.full(len(REPORTS), STALE), whole=True)]
+        ends = Row(self._reports(), time_ms, np.full(len(REPORTS), STALE), whole=True)
+        return [ends, *self._own_ended((), frozenset(), time_ms)]
 
     def _reports(self) -> Layout:
         if self._report_layout is None:
@@ -292,6 +294,20 @@ class TargetRows:
             layout, take = self._own[key]
             rows.append(Row(layout, int(time), values[which[take]], histograms=held))
         return rows
+
+    def _own_ended(self, now: tuple[Labels, ...], keys: frozenset[int], time_ms: int) -> list[Row]:
+        """Give a row that ends the series with times of their own which are said no more, where that is wanted.
+
+        now, keys  such series of this scrape; the hashes of all its series
+        """
+        before, self._own_last = self._own_last, now
+        if before is now or not self._config.track_timestamps_staleness:
+            return []
+        ended = [labels for labels in before if hash(label_pairs(labels)) not in keys]
+        if not ended:
+            return []
+        layout, take = self._own_layout(ended)
+        return [Row(layout, time_ms, np.full(len(take), STALE))]
 
     def _own_layout(self, series: Sequence[Labels]) -> tuple[Layout, npt.NDArray[np.int64]]:
         if len(self._own) >= _OWN_LAYOUTS_MAX:

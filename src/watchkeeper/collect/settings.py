@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from watchkeeper.collect.discovery_settings import DiscoverySettings, Duration, Rules
 from watchkeeper.model.document import Settings, setting
@@ -46,14 +46,7 @@ def _size(value: Any) -> Any:
     return read_size(value) if isinstance(value, str) else value
 
 
-def _not_yet(value: Any) -> Any:
-    if value not in (None, [], {}, "", "false", False):
-        raise ValueError("not supported yet")
-    return value
-
-
 Size = Annotated[int, BeforeValidator(_size)]
-NotYet = Annotated[Any, AfterValidator(_not_yet)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -70,7 +63,7 @@ class ScrapeConfig(HttpConfig, DiscoverySettings):
     params: Mapping[str, tuple[str, ...]] = setting(dict, "Query parameters.")
     honor_labels: bool = setting(False, "Whether the target's own labels win over ours.")
     honor_timestamps: bool = setting(True, "Whether the target's own timestamps are used.")
-    track_timestamps_staleness: NotYet = setting(False, "Staleness of series with their own times (not supported yet).")
+    track_timestamps_staleness: bool = setting(False, "Whether series with their own times end when they are gone.")
     enable_compression: bool = setting(True, "Whether gzip is asked for.")
     sample_limit: Count | None = setting(None, "Samples a scrape may hold after relabelling; 0 is no limit.")
     target_limit: Count | None = setting(None, "Targets the job may have; 0 is no limit.")
