@@ -19,6 +19,7 @@ LIMIT = 50_000  # metrics.series_max_per_metric
 OLD = 500
 # What remote write remembers of a series so that it knows it again, refused or not, up to known_series_max.
 RESIDENT_GROWS_MIB_MAX = 120 + FLOOD * 250 / (1 << 20)
+OVERTAKEN_MAX = 3  # what is known waits its turn, not for the end of the flood
 _HEADERS = {
     "content-type": "application/x-protobuf",
     "content-encoding": "snappy",
@@ -57,14 +58,13 @@ def test_a_million_new_series_leave_those_that_are_known_alone(watchkeeper: Call
     assert push(old_body(round(time.time() * 1000)))[0] in (200, 204)
     before_mib = own_metric(server, "process_resident_memory_bytes") / (1 << 20)
     statuses: list[int] = []
-    slowest_s = 0.0
+    overtaken: list[int] = []  # by how many requests of the flood, each push of what is known
     over = threading.Event()
 
     def flood() -> None:
         try:
-            statuses.extend(
-                push(flood_body(first, round(time.time() * 1000)))[0] for first in range(0, FLOOD, PER_REQUEST)
-            )
+            for first in range(0, FLOOD, PER_REQUEST):
+                statuses.append(push(flood_body(first, round(time.time() * 1000)))[0])  # noqa: PERF401 — read meanwhile
         finally:
             over.set()
 
@@ -73,10 +73,10 @@ def test_a_million_new_series_leave_those_that_are_known_alone(watchkeeper: Call
     sender.start()
     stored = 0
     while not over.wait(0.2):
-        asked_s = time.monotonic()
+        answered = len(statuses)
         status, said = push(old_body(round(time.time() * 1000)))
         assert status in (200, 204), said
-        slowest_s = max(slowest_s, time.monotonic() - asked_s)
+        overtaken.append(len(statuses) - answered)
         stored += OLD
     sender.join()
     took_s = time.monotonic() - began_s
@@ -85,8 +85,8 @@ def test_a_million_new_series_leave_those_that_are_known_alone(watchkeeper: Call
     assert server.value("count(exploding)") <= LIMIT
     assert statuses.count(400) + statuses.count(503) >= (FLOOD - LIMIT) // PER_REQUEST - 1
     assert own_metric(server, "watchkeeper_series_refused_total") >= FLOOD - LIMIT - PER_REQUEST
-    assert slowest_s < 5
-    logging.getLogger(__name__).info("%d series in %.1f s, known ones in %.2f s at most", FLOOD, took_s, slowest_s)
+    assert max(overtaken) <= OVERTAKEN_MAX
+    logging.getLogger(__name__).info("%d series in %.1f s", FLOOD, took_s)
     grown = own_metric(server, "process_resident_memory_bytes") / (1 << 20) - before_mib
     logging.getLogger(__name__).info("%.0f MiB more", grown)
     assert grown < RESIDENT_GROWS_MIB_MAX
