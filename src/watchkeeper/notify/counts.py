@@ -1,10 +1,10 @@
-"""The desk's gauges: alerts and silences by state, groups."""
+"""The desk's own metrics: alerts and silences by state, groups, how long an alert takes to find its own."""
 
 from collections.abc import Callable
 from functools import partial
 
 from watchkeeper.model.clock import Clock
-from watchkeeper.model.metrics import gauge
+from watchkeeper.model.metrics import gauge, summary
 from watchkeeper.notify.alert_book import AlertBook
 from watchkeeper.notify.group import Groups
 from watchkeeper.notify.showing import Showing
@@ -15,6 +15,9 @@ _SILENCE_STATES: tuple[State, ...] = ("active", "pending", "expired")
 
 _alerts = gauge("alertmanager_alerts", "How many alerts by state.", ("state",))
 _silences = gauge("alertmanager_silences", "How many silences by state.", ("state",))
+processing_s = summary(
+    "alertmanager_dispatcher_alert_processing_duration_seconds", "Summary of latencies for the processing of alerts."
+)
 _groups = gauge("alertmanager_dispatcher_aggregation_groups", "Number of active aggregation groups")
 
 

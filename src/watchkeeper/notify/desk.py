@@ -22,7 +22,7 @@ from watchkeeper.notify.alert_book import AlertBook, Incoming
 from watchkeeper.notify.batch import Batch
 from watchkeeper.notify.cluster import Cluster
 from watchkeeper.notify.config_metrics import note_config
-from watchkeeper.notify.counts import serve_counts
+from watchkeeper.notify.counts import processing_s, serve_counts
 from watchkeeper.notify.deliver import Deliverer
 from watchkeeper.notify.escalate import Escalator
 from watchkeeper.notify.group import Flush, Groups
@@ -270,7 +270,8 @@ class Desk:
         for alert in alerts:
             self._inhibitor.learn(alert)
             raised = self._escalator.routes_of(alert.fingerprint)
-            refused += self._groups.insert(alert, at_s, now_ms, raised)
+            with processing_s.time():
+                refused += self._groups.insert(alert, at_s, now_ms, raised)
         if refused:
             _groups_refused.inc(refused)
             log.error("groups_at_limit", groups=len(self._groups), refused=refused)

@@ -14,15 +14,11 @@ from itertools import count
 
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.labels import fingerprint
-from watchkeeper.model.metrics import summary
 from watchkeeper.notify.ordering import label_key, label_set, sorted_alerts
 from watchkeeper.notify.route import Route, RouteOptions
 
 FIRING_ENDS_MS = 1 << 62  # the end of an alert that fires at the moment of a flush: it does not resolve during it
 _TIMEOUT_MIN_S = 10.0
-_processing_s = summary(
-    "alertmanager_dispatcher_alert_processing_duration_seconds", "Summary of latencies for the processing of alerts."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +117,6 @@ class Groups:
     def __iter__(self) -> Iterator[Group]:
         return iter(list(self._groups.values()))
 
-    @_processing_s.time()
     def insert(self, alert: Alert, at_s: float, now_ms: int, more: Iterable[Route] = ()) -> int:
         """Put an alert into the group of each route that matches it, and of those it takes besides.
 
