@@ -56,6 +56,7 @@ _SAMPLES = {
         ("# HELP a_total x\n# TYPE a_total counter\na_total 1", []),
         ("a 1", ["a no help text"]),
         ("# HELP a x\na 1\na 2", ["a metric not unique"]),
+        ('# HELP a x\na 1\na{b=""} 1', []),
         ("# HELP a_ms x\na_ms 1", ["a_ms metric names should not contain abbreviated units"]),
         ("# HELP a_kilobytes x\na_kilobytes 1", ['a_kilobytes use base unit "bytes" instead of "kilobytes"']),
         ("# HELP a x\n# TYPE a counter\na 1", ['a counter metrics should have "_total" suffix']),

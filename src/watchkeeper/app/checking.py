@@ -18,7 +18,7 @@ from watchkeeper.show.dashboards import Dashboards
 
 DUPLICATE_RULES, LONG_INTERVALS = "duplicate-rules", "too-long-scrape-interval"
 LINTS = ("all", DUPLICATE_RULES, LONG_INTERVALS, "none")
-STDIN = Path("-")
+_STDIN = Path("-")
 _METRICS = ".prom"  # as node_exporter's textfile collector has it
 _LOOKBACK_MS = 300_000
 
@@ -46,9 +46,9 @@ def check_place(place: Path, lints: Collection[str], *, ignore_unknown: bool = F
 
     lints           of LINTS
     ignore_unknown  take fields of rule files that are not known
-    raises          BadConfigs, BadConfig with every fault
+    raises          BadConfigs, BadConfig with every fault; BadInput when metrics cannot be read
     """
-    if place == STDIN or place.suffix == _METRICS:
+    if place == _STDIN or place.suffix == _METRICS:
         return _metrics(place)
     kind = _kind_of(place) if place.is_file() else ""
     if kind == "rules":
@@ -69,7 +69,7 @@ def check_place(place: Path, lints: Collection[str], *, ignore_unknown: bool = F
 
 def _metrics(place: Path) -> Checked:
     try:
-        body = sys.stdin.buffer.read() if place == STDIN else place.read_bytes()
+        body = sys.stdin.buffer.read() if place == _STDIN else place.read_bytes()
         return Checked([], lint=doubtful_names(body), is_fatal=True)
     except OSError as error:
         raise BadInput(f"{place}: cannot read it: {error.strerror}") from None

@@ -71,7 +71,7 @@ def _families(body: bytes) -> Collection[_Family]:
         family = _family_of(labels[METRIC_NAME], announced)
         met[family.name] = family
         family.labels.update(labels.keys() - {METRIC_NAME})
-        series = tuple(sorted(labels.items()))
+        series = tuple(sorted(labels.items()))  # as written: promtool tells an empty label from none
         family.twice |= series in seen and family.kind not in _PARTS
         seen.add(series)
     return met.values()
